@@ -37,18 +37,14 @@ def digest(kind: str) -> str:
 
 def run(command: list[str | Path], **environment: str) -> bool:
     """Run a command in the foreground; True when it succeeded."""
-    return (
-        subprocess.run(
-            [str(word) for word in command], env={**os.environ, **environment}, cwd=ROOT
-        ).returncode
-        == 0
-    )
+    words = [str(word) for word in command]
+    return subprocess.run(words, check=False, env={**os.environ, **environment}, cwd=ROOT).returncode == 0
 
 
 def pip_settings(python: Path) -> dict[str, str]:
     """Return pip's configuration, from its files and its environment variables."""
     listing = subprocess.run(
-        [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, cwd=ROOT
+        [str(python), "-m", "pip", "config", "list"], check=False, capture_output=True, text=True, cwd=ROOT
     ).stdout
     settings = {}
     for line in listing.splitlines():
@@ -63,7 +59,7 @@ def create(folder: Path) -> Path:
     wanted = "{}.{}".format(*sys.version_info[:2])
     probe = "import pip, sys; print('{}.{}'.format(*sys.version_info[:2]), end='')"
     if python.exists():
-        found = subprocess.run([str(python), "-c", probe], capture_output=True, text=True)
+        found = subprocess.run([str(python), "-c", probe], check=False, capture_output=True, text=True)
         if found.returncode == 0 and found.stdout == wanted:
             return python
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,10 +117,9 @@ def main(kind: str) -> None:
         kind: ``runtime`` or ``dev`` (both in ``.venv``), or ``proto`` (the stub generator, in ``.venv-proto``).
     """
     if sys.version_info < OLDEST:
+        version = "{}.{}".format(*sys.version_info[:2])
         sys.exit(
-            "setup: jobsvc needs Python 3.11 or newer, this is {}.{}; say for example `make PYTHON=python3.12 {}`".format(
-                *sys.version_info[:2], "setup"
-            )
+            f"setup: jobsvc needs Python 3.11 or newer, this is {version}; try `make PYTHON=python3.12 setup`"
         )
     folder = ROOT / (".venv-proto" if kind == "proto" else ".venv")
     stamp = folder / f".stamp-{kind}"
