@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Worker(_message.Message):
+    """A process that runs attempts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
@@ -36,21 +38,35 @@ class Worker(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
+    """Opaque; a new one each time the process starts."""
     hostname: _builtins.str
+    """Name of its machine."""
     pid: _builtins.int
+    """Process id on that machine."""
     concurrency: _builtins.int
+    """Attempts it can run at once: its slots."""
     draining: _builtins.bool
+    """It takes no more jobs and exits after its last."""
     version: _builtins.str
+    """Version of jobsvc that it runs."""
     memory_bytes: _builtins.int
     """Resident memory of the process and its children."""
     @_builtins.property
-    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Queues it takes jobs from."""
+
     @_builtins.property
-    def running_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def running_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs whose leases it holds now."""
+
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the process started."""
+
     @_builtins.property
-    def heartbeat_time(self) -> _timestamp_pb2.Timestamp: ...
+    def heartbeat_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last reported; it counts as dead one lease time later."""
+
     def __init__(
         self,
         *,
@@ -76,12 +92,16 @@ Global___Worker: _TypeAlias = Worker  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):
+    """Which page of workers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer; empty for the first page."""
     def __init__(
         self,
         *,
@@ -98,13 +118,18 @@ Global___ListWorkersRequest: _TypeAlias = ListWorkersRequest  # noqa: Y015
 
 @_typing.final
 class ListWorkersResponse(_message.Message):
+    """One page of workers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]: ...
+    def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]:
+        """Oldest first."""
+
     def __init__(
         self,
         *,
@@ -121,12 +146,16 @@ Global___ListWorkersResponse: _TypeAlias = ListWorkersResponse  # noqa: Y015
 
 @_typing.final
 class DrainWorkerRequest(_message.Message):
+    """Which worker to drain."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
+    """Required; from ListWorkers."""
     reason: _builtins.str
+    """For people; kept in the audit trail. May be empty."""
     def __init__(
         self,
         *,
@@ -143,11 +172,15 @@ Global___DrainWorkerRequest: _TypeAlias = DrainWorkerRequest  # noqa: Y015
 
 @_typing.final
 class DrainWorkerResponse(_message.Message):
+    """The worker that was told."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def worker(self) -> Global___Worker: ...
+    def worker(self) -> Global___Worker:
+        """With `draining` set."""
+
     def __init__(
         self,
         *,
@@ -163,6 +196,8 @@ Global___DrainWorkerResponse: _TypeAlias = DrainWorkerResponse  # noqa: Y015
 
 @_typing.final
 class AuditEvent(_message.Message):
+    """Who did what to what, allowed or refused."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_ID_FIELD_NUMBER: _builtins.int
@@ -175,16 +210,25 @@ class AuditEvent(_message.Message):
     PEER_FIELD_NUMBER: _builtins.int
     DATA_JSON_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
+    """Unique; grows with time."""
     actor: _builtins.str
+    """The principal that called, or the service itself."""
     organisation: _builtins.str
+    """Whose data it was."""
     operation: _builtins.str
-    """For example "job.cancel"."""
+    """What was asked for, for example "job.cancel"."""
     target: _builtins.str
+    """Id or name of the thing, for example a job id."""
     request_id: _builtins.str
+    """Of the request, when it brought one."""
     peer: _builtins.str
+    """Network address of the caller."""
     data_json: _builtins.str
+    """Facts of the operation as a JSON object, without arguments and results."""
     @_builtins.property
-    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When the operation was decided."""
+
     def __init__(
         self,
         *,
@@ -208,14 +252,19 @@ Global___AuditEvent: _TypeAlias = AuditEvent  # noqa: Y015
 
 @_typing.final
 class ListAuditEventsRequest(_message.Message):
+    """Which audit entries to list."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FILTER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     filter: _builtins.str
+    """In the syntax of ListRequest.filter over actor, operation and target. Empty lists all."""
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer, with the same filter; empty for the first page."""
     def __init__(
         self,
         *,
@@ -233,13 +282,18 @@ Global___ListAuditEventsRequest: _TypeAlias = ListAuditEventsRequest  # noqa: Y0
 
 @_typing.final
 class ListAuditEventsResponse(_message.Message):
+    """One page of audit entries."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEvent]: ...
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEvent]:
+        """Newest first."""
+
     def __init__(
         self,
         *,
@@ -256,6 +310,8 @@ Global___ListAuditEventsResponse: _TypeAlias = ListAuditEventsResponse  # noqa: 
 
 @_typing.final
 class Webhook(_message.Message):
+    """A URL that is told when jobs end."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEBHOOK_ID_FIELD_NUMBER: _builtins.int
@@ -264,9 +320,13 @@ class Webhook(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
+    """Opaque; made by the server."""
     url: _builtins.str
+    """An https address outside of private networks."""
     filter: _builtins.str
+    """Only jobs that match, in the syntax of ListRequest.filter. Empty means all."""
     disabled: _builtins.bool
+    """Nothing is sent. The server sets it after a long run of failures."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.JobState.ValueType]:
         """Empty means every terminal state."""
@@ -290,13 +350,18 @@ Global___Webhook: _TypeAlias = Webhook  # noqa: Y015
 
 @_typing.final
 class CreateWebhookRequest(_message.Message):
+    """A webhook to register."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEBHOOK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """Names this request: a repeat within 24 hours returns the first answer."""
     @_builtins.property
-    def webhook(self) -> Global___Webhook: ...
+    def webhook(self) -> Global___Webhook:
+        """Without an id."""
+
     def __init__(
         self,
         *,
@@ -313,14 +378,18 @@ Global___CreateWebhookRequest: _TypeAlias = CreateWebhookRequest  # noqa: Y015
 
 @_typing.final
 class CreateWebhookResponse(_message.Message):
+    """The registered webhook."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEBHOOK_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     secret: _builtins.str
-    """"whsec_..." of the Standard Webhooks specification; shown once."""
+    """Signs the deliveries; "whsec_..." as in the Standard Webhooks specification. Shown once."""
     @_builtins.property
-    def webhook(self) -> Global___Webhook: ...
+    def webhook(self) -> Global___Webhook:
+        """With its id."""
+
     def __init__(
         self,
         *,
@@ -337,12 +406,16 @@ Global___CreateWebhookResponse: _TypeAlias = CreateWebhookResponse  # noqa: Y015
 
 @_typing.final
 class ListWebhooksRequest(_message.Message):
+    """Which page of webhooks."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer; empty for the first page."""
     def __init__(
         self,
         *,
@@ -359,13 +432,18 @@ Global___ListWebhooksRequest: _TypeAlias = ListWebhooksRequest  # noqa: Y015
 
 @_typing.final
 class ListWebhooksResponse(_message.Message):
+    """One page of webhooks."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEBHOOKS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Webhook]: ...
+    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Webhook]:
+        """Oldest first."""
+
     def __init__(
         self,
         *,
@@ -382,10 +460,13 @@ Global___ListWebhooksResponse: _TypeAlias = ListWebhooksResponse  # noqa: Y015
 
 @_typing.final
 class DeleteWebhookRequest(_message.Message):
+    """Which webhook to remove."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEBHOOK_ID_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
+    """Required; one that does not exist is not an error."""
     def __init__(
         self,
         *,
@@ -401,6 +482,8 @@ Global___DeleteWebhookRequest: _TypeAlias = DeleteWebhookRequest  # noqa: Y015
 
 @_typing.final
 class DeleteWebhookResponse(_message.Message):
+    """Empty: the webhook is gone."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Workers, audit trail, webhooks. Administrators only.
+    """Workers, audit trail, webhooks. For administrators only.
     """
 
     def __init__(self, channel):
@@ -68,42 +68,53 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Workers, audit trail, webhooks. Administrators only.
+    """Workers, audit trail, webhooks. For administrators only.
     """
 
     def ListWorkers(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists live workers.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorker(self, request, context):
         """Stops a worker from taking jobs, then lets it exit.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEvents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists who did what, newest first.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateWebhook(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Registers a URL that is told when jobs end.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhooks(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists the webhooks, without their secrets.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a webhook; nothing more is sent to it.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -150,7 +161,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Workers, audit trail, webhooks. Administrators only.
+    """Workers, audit trail, webhooks. For administrators only.
     """
 
     @staticmethod

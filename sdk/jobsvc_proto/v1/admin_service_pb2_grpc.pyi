@@ -27,42 +27,79 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Workers, audit trail, webhooks. Administrators only."""
+    """Workers, audit trail, webhooks. For administrators only."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListWorkersRequest, _admin_service_pb2.ListWorkersResponse]
+    """Lists live workers.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]
-    """Stops a worker from taking jobs, then lets it exit."""
+    """Stops a worker from taking jobs, then lets it exit.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditEventsRequest, _admin_service_pb2.ListAuditEventsResponse]
+    """Lists who did what, newest first.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     CreateWebhook: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateWebhookRequest, _admin_service_pb2.CreateWebhookResponse]
+    """Registers a URL that is told when jobs end.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListWebhooksRequest, _admin_service_pb2.ListWebhooksResponse]
+    """Lists the webhooks, without their secrets.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteWebhookRequest, _admin_service_pb2.DeleteWebhookResponse]
+    """Removes a webhook; nothing more is sent to it.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Workers, audit trail, webhooks. Administrators only."""
+    """Workers, audit trail, webhooks. For administrators only."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListWorkersRequest, _admin_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
+    """Lists live workers.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DrainWorker: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
-    """Stops a worker from taking jobs, then lets it exit."""
+    """Stops a worker from taking jobs, then lets it exit.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditEventsRequest, _admin_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
+    """Lists who did what, newest first.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     CreateWebhook: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateWebhookRequest, _admin_service_pb2.CreateWebhookResponse]  # type: ignore[assignment]
+    """Registers a URL that is told when jobs end.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListWebhooksRequest, _admin_service_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """Lists the webhooks, without their secrets.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DeleteWebhook: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DeleteWebhookRequest, _admin_service_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
+    """Removes a webhook; nothing more is sent to it.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Workers, audit trail, webhooks. Administrators only."""
+    """Workers, audit trail, webhooks. For administrators only."""
 
     @_abc_1.abstractmethod
     def ListWorkers(
         self,
         request: _admin_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.ListWorkersResponse, _abc.Awaitable[_admin_service_pb2.ListWorkersResponse]]: ...
+    ) -> _typing.Union[_admin_service_pb2.ListWorkersResponse, _abc.Awaitable[_admin_service_pb2.ListWorkersResponse]]:
+        """Lists live workers.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def DrainWorker(
@@ -70,34 +107,48 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.DrainWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.DrainWorkerResponse, _abc.Awaitable[_admin_service_pb2.DrainWorkerResponse]]:
-        """Stops a worker from taking jobs, then lets it exit."""
+        """Stops a worker from taking jobs, then lets it exit.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ListAuditEvents(
         self,
         request: _admin_service_pb2.ListAuditEventsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_admin_service_pb2.ListAuditEventsResponse]]: ...
+    ) -> _typing.Union[_admin_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_admin_service_pb2.ListAuditEventsResponse]]:
+        """Lists who did what, newest first.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def CreateWebhook(
         self,
         request: _admin_service_pb2.CreateWebhookRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.CreateWebhookResponse, _abc.Awaitable[_admin_service_pb2.CreateWebhookResponse]]: ...
+    ) -> _typing.Union[_admin_service_pb2.CreateWebhookResponse, _abc.Awaitable[_admin_service_pb2.CreateWebhookResponse]]:
+        """Registers a URL that is told when jobs end.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ListWebhooks(
         self,
         request: _admin_service_pb2.ListWebhooksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.ListWebhooksResponse, _abc.Awaitable[_admin_service_pb2.ListWebhooksResponse]]: ...
+    ) -> _typing.Union[_admin_service_pb2.ListWebhooksResponse, _abc.Awaitable[_admin_service_pb2.ListWebhooksResponse]]:
+        """Lists the webhooks, without their secrets.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def DeleteWebhook(
         self,
         request: _admin_service_pb2.DeleteWebhookRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_service_pb2.DeleteWebhookResponse, _abc.Awaitable[_admin_service_pb2.DeleteWebhookResponse]]: ...
+    ) -> _typing.Union[_admin_service_pb2.DeleteWebhookResponse, _abc.Awaitable[_admin_service_pb2.DeleteWebhookResponse]]:
+        """Removes a webhook; nothing more is sent to it.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

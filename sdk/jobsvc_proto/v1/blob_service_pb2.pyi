@@ -19,6 +19,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class WriteBlobRequest(_message.Message):
+    """One piece of an upload."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INFO_FIELD_NUMBER: _builtins.int
@@ -27,12 +29,16 @@ class WriteBlobRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     FINISH_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
+    """Media type of the whole. First message only."""
     offset: _builtins.int
+    """Where `data` starts in the whole; pieces come in order."""
     data: _builtins.bytes
+    """At most 1 MiB."""
     finish: _builtins.bool
+    """Last message: check and store."""
     @_builtins.property
     def info(self) -> _common_pb2.BlobRef:
-        """First message only."""
+        """Size and hash of the whole, checked at the end. First message only; its uri is not used."""
 
     def __init__(
         self,
@@ -53,6 +59,8 @@ Global___WriteBlobRequest: _TypeAlias = WriteBlobRequest  # noqa: Y015
 
 @_typing.final
 class WriteBlobResponse(_message.Message):
+    """The stored blob."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     BLOB_FIELD_NUMBER: _builtins.int
@@ -60,7 +68,9 @@ class WriteBlobResponse(_message.Message):
     existed: _builtins.bool
     """The server had these bytes already."""
     @_builtins.property
-    def blob(self) -> _common_pb2.BlobRef: ...
+    def blob(self) -> _common_pb2.BlobRef:
+        """Put it into Payload.blob."""
+
     def __init__(
         self,
         *,
@@ -77,14 +87,19 @@ Global___WriteBlobResponse: _TypeAlias = WriteBlobResponse  # noqa: Y015
 
 @_typing.final
 class ReadBlobRequest(_message.Message):
+    """Which bytes of which blob."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     URI_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     CHUNK_SIZE_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
+    """From BlobRef.uri."""
     offset: _builtins.int
+    """First byte wanted, from 0."""
     chunk_size: _builtins.int
+    """Bytes a message. At most 1 MiB; 0 means 256 KiB."""
     def __init__(
         self,
         *,
@@ -102,6 +117,8 @@ Global___ReadBlobRequest: _TypeAlias = ReadBlobRequest  # noqa: Y015
 
 @_typing.final
 class ReadBlobResponse(_message.Message):
+    """One piece of a blob."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INFO_FIELD_NUMBER: _builtins.int
@@ -109,10 +126,15 @@ class ReadBlobResponse(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
+    """Media type of the whole. Only in the first message."""
     offset: _builtins.int
+    """Where `data` starts in the whole."""
     data: _builtins.bytes
+    """At most chunk_size bytes."""
     @_builtins.property
-    def info(self) -> _common_pb2.BlobRef: ...
+    def info(self) -> _common_pb2.BlobRef:
+        """Size and hash of the whole. Only in the first message."""
+
     def __init__(
         self,
         *,

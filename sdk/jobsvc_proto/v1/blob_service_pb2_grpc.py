@@ -52,14 +52,17 @@ class BlobServiceServicer(object):
     """
 
     def WriteBlob(self, request_iterator, context):
-        """Upload; the first message has the info, the others have data.
+        """Uploads bytes; the first message has the info, the others have data.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReadBlob(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Streams the bytes of a blob, from an offset.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

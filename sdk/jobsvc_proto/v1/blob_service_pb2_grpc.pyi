@@ -34,8 +34,13 @@ class BlobServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BlobServiceAsyncStub: ...
     WriteBlob: _grpc.StreamUnaryMultiCallable[_blob_service_pb2.WriteBlobRequest, _blob_service_pb2.WriteBlobResponse]
-    """Upload; the first message has the info, the others have data."""
+    """Uploads bytes; the first message has the info, the others have data.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ReadBlob: _grpc.UnaryStreamMultiCallable[_blob_service_pb2.ReadBlobRequest, _blob_service_pb2.ReadBlobResponse]
+    """Streams the bytes of a blob, from an offset.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 @_typing.type_check_only
 class BlobServiceAsyncStub(BlobServiceStub):
@@ -43,8 +48,13 @@ class BlobServiceAsyncStub(BlobServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WriteBlob: _aio.StreamUnaryMultiCallable[_blob_service_pb2.WriteBlobRequest, _blob_service_pb2.WriteBlobResponse]  # type: ignore[assignment]
-    """Upload; the first message has the info, the others have data."""
+    """Uploads bytes; the first message has the info, the others have data.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ReadBlob: _aio.UnaryStreamMultiCallable[_blob_service_pb2.ReadBlobRequest, _blob_service_pb2.ReadBlobResponse]  # type: ignore[assignment]
+    """Streams the bytes of a blob, from an offset.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 class BlobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Large arguments and results, outside of messages."""
@@ -55,13 +65,18 @@ class BlobServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_blob_service_pb2.WriteBlobRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_blob_service_pb2.WriteBlobResponse, _abc.Awaitable[_blob_service_pb2.WriteBlobResponse]]:
-        """Upload; the first message has the info, the others have data."""
+        """Uploads bytes; the first message has the info, the others have data.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ReadBlob(
         self,
         request: _blob_service_pb2.ReadBlobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_blob_service_pb2.ReadBlobResponse], _abc.AsyncIterator[_blob_service_pb2.ReadBlobResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_blob_service_pb2.ReadBlobResponse], _abc.AsyncIterator[_blob_service_pb2.ReadBlobResponse]]:
+        """Streams the bytes of a blob, from an offset.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
 def add_BlobServiceServicer_to_server(servicer: BlobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,6 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class JobType(_message.Message):
+    """A kind of job, as the workers that can run it published it. It stays known while no worker lives."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -38,23 +40,35 @@ class JobType(_message.Message):
     LIVE_WORKER_COUNT_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Stable dotted name, for example "reports.monthly"."""
     description: _builtins.str
+    """The handler's documentation, first line first; may be empty."""
     queue: _builtins.str
+    """The queue that a job takes when its spec names none."""
     arguments_schema_json: _builtins.str
     """JSON Schema 2020-12 of the arguments object."""
     result_schema_json: _builtins.str
     """JSON Schema 2020-12 of the result; empty when not JSON."""
     priority: _common_pb2.Priority.ValueType
+    """Default priority."""
     source_version: _builtins.str
+    """Version of the code that published it, as the worker gives it; may be empty."""
     deprecated: _builtins.bool
+    """Still runs, but new code should not use it."""
     live_worker_count: _builtins.int
-    """Live workers that can run it."""
+    """Live workers that can run it. 0 means that a job waits until one starts."""
     isolation: _builtins.str
-    """"process" or "thread"."""
+    """"process": an attempt runs in a child process and is killed at its limit. "thread": it runs in the worker
+    process and is asked to stop.
+    """
     @_builtins.property
-    def attempt_timeout(self) -> _duration_pb2.Duration: ...
+    def attempt_timeout(self) -> _duration_pb2.Duration:
+        """Default limit of one attempt."""
+
     @_builtins.property
-    def retry_policy(self) -> _common_pb2.RetryPolicy: ...
+    def retry_policy(self) -> _common_pb2.RetryPolicy:
+        """Default policy; a job may override it field by field."""
+
     def __init__(
         self,
         *,
@@ -81,12 +95,16 @@ Global___JobType: _TypeAlias = JobType  # noqa: Y015
 
 @_typing.final
 class ListJobTypesRequest(_message.Message):
+    """Which page of job types."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer; empty for the first page."""
     def __init__(
         self,
         *,
@@ -103,13 +121,18 @@ Global___ListJobTypesRequest: _TypeAlias = ListJobTypesRequest  # noqa: Y015
 
 @_typing.final
 class ListJobTypesResponse(_message.Message):
+    """One page of job types."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_TYPES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def job_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobType]: ...
+    def job_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobType]:
+        """In order of name."""
+
     def __init__(
         self,
         *,
@@ -126,10 +149,13 @@ Global___ListJobTypesResponse: _TypeAlias = ListJobTypesResponse  # noqa: Y015
 
 @_typing.final
 class GetJobTypeRequest(_message.Message):
+    """Which job type to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required, for example "reports.monthly"."""
     def __init__(
         self,
         *,
@@ -145,11 +171,15 @@ Global___GetJobTypeRequest: _TypeAlias = GetJobTypeRequest  # noqa: Y015
 
 @_typing.final
 class GetJobTypeResponse(_message.Message):
+    """One job type."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_TYPE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job_type(self) -> Global___JobType: ...
+    def job_type(self) -> Global___JobType:
+        """Always set."""
+
     def __init__(
         self,
         *,
@@ -165,11 +195,13 @@ Global___GetJobTypeResponse: _TypeAlias = GetJobTypeResponse  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
+    """Who asks."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_NAME_FIELD_NUMBER: _builtins.int
     client_name: _builtins.str
-    """For example "jobsvc-sdk-python/1.2.0"."""
+    """Name and version of the client for the server's log, for example "jobsvc-sdk-python/1.2.0". May be empty."""
     def __init__(
         self,
         *,
@@ -185,6 +217,8 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
+    """What this server is and what it allows."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
@@ -198,23 +232,31 @@ class GetServerInfoResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
     server_version: _builtins.str
+    """Version of the server's distribution, for example "0.1.0"."""
     min_client_version: _builtins.str
     """Oldest client version this server accepts."""
     max_inline_payload_bytes: _builtins.int
+    """Largest arguments and largest result in a message. Default 262144."""
     max_batch_size: _builtins.int
+    """Most jobs in one SubmitBatch. Default 10,000."""
     max_blob_bytes: _builtins.int
+    """Largest blob; 0 while blobs are not available."""
     degraded: _builtins.bool
     """True while Redis is away and only direct execution is offered."""
     worker_count: _builtins.int
-    """Live worker processes."""
+    """Live worker processes, over all machines."""
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Feature names, for example "dedup.replace"; absent means not available."""
+        """Feature names, for example "dedup.replace". What is absent is not available."""
 
     @_builtins.property
-    def max_wait(self) -> _duration_pb2.Duration: ...
+    def max_wait(self) -> _duration_pb2.Duration:
+        """Longest time that Wait holds a call."""
+
     @_builtins.property
-    def server_time(self) -> _timestamp_pb2.Timestamp: ...
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The server's clock, to tell how far off one's own is."""
+
     def __init__(
         self,
         *,

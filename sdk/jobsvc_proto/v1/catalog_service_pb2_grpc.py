@@ -57,14 +57,15 @@ class CatalogServiceServicer(object):
     """
 
     def ListJobTypes(self, request, context):
-        """Job types the caller may submit, with the JSON Schema of their arguments.
+        """Lists the job types the caller may submit, by name, with the JSON Schema of their arguments.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJobType(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one job type; JOB_TYPE_NOT_FOUND when no worker ever published it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -34,8 +34,9 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     ListJobTypes: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListJobTypesRequest, _catalog_service_pb2.ListJobTypesResponse]
-    """Job types the caller may submit, with the JSON Schema of their arguments."""
+    """Lists the job types the caller may submit, by name, with the JSON Schema of their arguments."""
     GetJobType: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetJobTypeRequest, _catalog_service_pb2.GetJobTypeResponse]
+    """Returns one job type; JOB_TYPE_NOT_FOUND when no worker ever published it."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetServerInfoRequest, _catalog_service_pb2.GetServerInfoResponse]
     """Version, limits and features; clients call it once per connection."""
 
@@ -45,8 +46,9 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListJobTypes: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListJobTypesRequest, _catalog_service_pb2.ListJobTypesResponse]  # type: ignore[assignment]
-    """Job types the caller may submit, with the JSON Schema of their arguments."""
+    """Lists the job types the caller may submit, by name, with the JSON Schema of their arguments."""
     GetJobType: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetJobTypeRequest, _catalog_service_pb2.GetJobTypeResponse]  # type: ignore[assignment]
+    """Returns one job type; JOB_TYPE_NOT_FOUND when no worker ever published it."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetServerInfoRequest, _catalog_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Version, limits and features; clients call it once per connection."""
 
@@ -59,14 +61,15 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ListJobTypesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListJobTypesResponse, _abc.Awaitable[_catalog_service_pb2.ListJobTypesResponse]]:
-        """Job types the caller may submit, with the JSON Schema of their arguments."""
+        """Lists the job types the caller may submit, by name, with the JSON Schema of their arguments."""
 
     @_abc_1.abstractmethod
     def GetJobType(
         self,
         request: _catalog_service_pb2.GetJobTypeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_catalog_service_pb2.GetJobTypeResponse, _abc.Awaitable[_catalog_service_pb2.GetJobTypeResponse]]: ...
+    ) -> _typing.Union[_catalog_service_pb2.GetJobTypeResponse, _abc.Awaitable[_catalog_service_pb2.GetJobTypeResponse]]:
+        """Returns one job type; JOB_TYPE_NOT_FOUND when no worker ever published it."""
 
     @_abc_1.abstractmethod
     def GetServerInfo(

@@ -31,8 +31,9 @@ class _JobState:
 class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
+    """Never sent by the server. A client treats it, and any number it does not know, as a state to come."""
     JOB_STATE_BLOCKED: _JobState.ValueType  # 1
-    """Waits for the jobs it depends on."""
+    """Waits for the jobs it depends on, or for its children."""
     JOB_STATE_SCHEDULED: _JobState.ValueType  # 2
     """Waits for its start time: a delay, a stagger, or the back-off before its next attempt."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 3
@@ -52,8 +53,9 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """
 
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
+"""Never sent by the server. A client treats it, and any number it does not know, as a state to come."""
 JOB_STATE_BLOCKED: JobState.ValueType  # 1
-"""Waits for the jobs it depends on."""
+"""Waits for the jobs it depends on, or for its children."""
 JOB_STATE_SCHEDULED: JobState.ValueType  # 2
 """Waits for its start time: a delay, a stagger, or the back-off before its next attempt."""
 JOB_STATE_QUEUED: JobState.ValueType  # 3
@@ -75,26 +77,36 @@ class _Priority:
 class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
-    """The queue's default."""
+    """The job type's default, which is MEDIUM unless its handler says otherwise."""
     PRIORITY_LOW: _Priority.ValueType  # 10
+    """For work that nobody waits for; starts after all others of about the same age."""
     PRIORITY_MEDIUM: _Priority.ValueType  # 20
+    """The usual choice."""
     PRIORITY_HIGH: _Priority.ValueType  # 30
+    """For a person who waits; ahead of medium jobs that came up to a few minutes earlier."""
     PRIORITY_URGENT: _Priority.ValueType  # 40
+    """For what must not wait; ahead of all but very old jobs."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Named priority. Numbers leave room between them."""
+    """Which of the waiting jobs of a queue goes first. A higher one has a head start in time, so a low one still
+    gets its turn. Numbers leave room between them.
+    """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
-"""The queue's default."""
+"""The job type's default, which is MEDIUM unless its handler says otherwise."""
 PRIORITY_LOW: Priority.ValueType  # 10
+"""For work that nobody waits for; starts after all others of about the same age."""
 PRIORITY_MEDIUM: Priority.ValueType  # 20
+"""The usual choice."""
 PRIORITY_HIGH: Priority.ValueType  # 30
+"""For a person who waits; ahead of medium jobs that came up to a few minutes earlier."""
 PRIORITY_URGENT: Priority.ValueType  # 40
+"""For what must not wait; ahead of all but very old jobs."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
 class Payload(_message.Message):
-    """An argument or result value with an explicit encoding. Exactly one body."""
+    """An argument or result value with an explicit encoding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,20 +116,24 @@ class Payload(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     ENCODINGS_FIELD_NUMBER: _builtins.int
     json: _builtins.str
-    """JSON text: exact 64-bit integers, readable in logs and by curl-like tools."""
+    """JSON text in UTF-8: exact 64-bit integers, readable in logs and by curl-like tools. At most
+    max_inline_payload_bytes of GetServerInfo. NaN and Infinity are refused.
+    """
     data: _builtins.bytes
-    """Any other encoding, named by content_type."""
+    """Any other encoding, named by content_type. Not available yet."""
     content_type: _builtins.str
     """RFC 6838 media type of `data` or of the blob, for example
     "application/vnd.apache.arrow.stream". Ignored with `json`.
     """
     @_builtins.property
     def blob(self) -> Global___BlobRef:
-        """Stored outside the control plane; read with ReadResult or by the URI."""
+        """Stored outside the control plane; read with ReadResult or by the URI. Not available yet."""
 
     @_builtins.property
     def encodings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codec chain such as "zstd" or "aes-gcm;key=k1", outermost last."""
+        """Codec chain such as "zstd" or "aes-gcm;key=k1", outermost last; empty with plain `json`. Not available
+        yet.
+        """
 
     def __init__(
         self,
@@ -149,11 +165,15 @@ class BlobRef(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
+    """Where the bytes are, for example "blob:sha256/9f86d0..."; opaque to clients."""
     size_bytes: _builtins.int
+    """Length of the stored bytes, after any encoding."""
     sha256: _builtins.str
     """Lower-case hex SHA-256 of the stored bytes."""
     @_builtins.property
-    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The bytes may be deleted after this instant; unset when they are kept as long as the job is."""
+
     def __init__(
         self,
         *,
@@ -172,7 +192,9 @@ Global___BlobRef: _TypeAlias = BlobRef  # noqa: Y015
 
 @_typing.final
 class RetryPolicy(_message.Message):
-    """How failed attempts are repeated."""
+    """How failed attempts are repeated. A field that is 0, unset or empty takes the job type's value. The delay
+    before attempt n is initial_backoff * backoff_multiplier^(n-2), at most max_backoff, plus or minus jitter.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,20 +208,28 @@ class RetryPolicy(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     MAX_LOST_ATTEMPTS_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
-    """Includes the first attempt. 1 disables retries; 0 takes the queue's."""
+    """Includes the first attempt. 1 disables retries; 0 takes the job type's, which is 3 unless its handler says
+    otherwise.
+    """
     backoff_multiplier: _builtins.float
     """At least 1. 0 takes the default of 2."""
     jitter: _builtins.float
-    """Fraction of each delay that is random, 0 to 1."""
+    """Fraction of each delay that is random, 0 to 1, so that jobs that failed together do not return together.
+    Default 0.2.
+    """
     max_lost_attempts: _builtins.int
-    """Attempts that may be lost with their worker before the job fails. 0 takes the queue's."""
+    """Attempts that may be lost with their worker before the job fails. 0 takes the job type's."""
     @_builtins.property
-    def initial_backoff(self) -> _duration_pb2.Duration: ...
+    def initial_backoff(self) -> _duration_pb2.Duration:
+        """Delay before the second attempt. Default 1 s."""
+
     @_builtins.property
-    def max_backoff(self) -> _duration_pb2.Duration: ...
+    def max_backoff(self) -> _duration_pb2.Duration:
+        """No delay is longer than this. Default 60 s."""
+
     @_builtins.property
     def non_retryable_error_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Exception type names that end the job at once."""
+        """Exception type names that end the job at once, as in JobError.type, for example "builtins.ValueError"."""
 
     @_builtins.property
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
@@ -280,23 +310,26 @@ class Progress(_message.Message):
     percent: _builtins.float
     """0 to 100; unset when the job cannot tell."""
     step: _builtins.str
-    """Machine-readable name of the current step."""
+    """Name of the current step, for example "resample"; empty before the first report."""
     message: _builtins.str
-    """Human-readable line."""
+    """One line for people; empty when the handler gave none."""
     completed_units: _builtins.int
+    """Units done so far, counted in `unit`; unset when the job does not count."""
     total_units: _builtins.int
+    """Units there are to do; unset when that is not known."""
     unit: _builtins.str
+    """What is counted, in the plural, for example "rows"."""
     @_builtins.property
     def estimated_finish_p50_time(self) -> _timestamp_pb2.Timestamp:
-        """Estimate of when the job ends: as likely sooner as later."""
+        """Estimate of when the job ends: as likely sooner as later. Unset while there is nothing to go by."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When the handler last reported."""
+        """When the handler last reported, by the server's clock."""
 
     @_builtins.property
     def estimated_finish_p90_time(self) -> _timestamp_pb2.Timestamp:
-        """Estimate of when the job ends: nine of ten end sooner."""
+        """Estimate of when the job ends: nine of ten end sooner. Unset while there is nothing to go by."""
 
     def __init__(
         self,
@@ -343,31 +376,41 @@ class JobError(_message.Message):
     class _CategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[JobError._Category.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         CATEGORY_UNSPECIFIED: JobError._Category.ValueType  # 0
+        """Never sent by the server; treat a number that is not known as APPLICATION."""
         CATEGORY_APPLICATION: JobError._Category.ValueType  # 1
-        """The handler raised."""
+        """The handler raised, returned something that is not JSON, or returned more than the inline limit."""
         CATEGORY_TIMEOUT: JobError._Category.ValueType  # 2
+        """The attempt ran longer than its time limit and was stopped."""
         CATEGORY_WORKER_LOST: JobError._Category.ValueType  # 3
         """The worker vanished and the attempt limit was reached."""
         CATEGORY_CANCELLED: JobError._Category.ValueType  # 4
+        """The job was cancelled, or expired before it started."""
         CATEGORY_DEPENDENCY: JobError._Category.ValueType  # 5
         """A job it depended on failed."""
         CATEGORY_INVALID_ARGUMENTS: JobError._Category.ValueType  # 6
+        """The worker refused the arguments: they passed an older schema than the handler now has."""
         CATEGORY_INTERNAL: JobError._Category.ValueType  # 7
+        """jobsvc itself failed; the message says what to look for in the server's or worker's log."""
 
     class Category(_Category, metaclass=_CategoryEnumTypeWrapper):
-        """Category of failure, for programs."""
+        """Category of failure, for programs. Use it, or `code`, to decide; never the text."""
 
     CATEGORY_UNSPECIFIED: JobError.Category.ValueType  # 0
+    """Never sent by the server; treat a number that is not known as APPLICATION."""
     CATEGORY_APPLICATION: JobError.Category.ValueType  # 1
-    """The handler raised."""
+    """The handler raised, returned something that is not JSON, or returned more than the inline limit."""
     CATEGORY_TIMEOUT: JobError.Category.ValueType  # 2
+    """The attempt ran longer than its time limit and was stopped."""
     CATEGORY_WORKER_LOST: JobError.Category.ValueType  # 3
     """The worker vanished and the attempt limit was reached."""
     CATEGORY_CANCELLED: JobError.Category.ValueType  # 4
+    """The job was cancelled, or expired before it started."""
     CATEGORY_DEPENDENCY: JobError.Category.ValueType  # 5
     """A job it depended on failed."""
     CATEGORY_INVALID_ARGUMENTS: JobError.Category.ValueType  # 6
+    """The worker refused the arguments: they passed an older schema than the handler now has."""
     CATEGORY_INTERNAL: JobError.Category.ValueType  # 7
+    """jobsvc itself failed; the message says what to look for in the server's or worker's log."""
 
     CATEGORY_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
@@ -378,20 +421,28 @@ class JobError(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     category: Global___JobError.Category.ValueType
+    """Always set."""
     type: _builtins.str
-    """Fully qualified exception type, for example "pandas.errors.ParserError"."""
+    """Fully qualified exception type, for example "pandas.errors.ParserError"; empty when no exception was
+    raised.
+    """
     message: _builtins.str
+    """What the exception said, cut to a bounded length. May hold data of the job, so show it to those who may
+    see the job only.
+    """
     stack_trace: _builtins.str
+    """Traceback text of the worker, innermost frame last; empty when there is none and in short views."""
     retryable: _builtins.bool
+    """The error did not rule out another attempt; whether one followed depends on the attempts left."""
     code: _builtins.str
     """Code the handler gave, for example "INVALID_CREDENTIALS"; empty when it gave none."""
     @_builtins.property
     def details(self) -> Global___Payload:
-        """Structured details the handler attached."""
+        """Structured details the handler attached; unset when it attached none."""
 
     @_builtins.property
     def cause(self) -> Global___JobError:
-        """The error that led to this one."""
+        """The error that led to this one; unset at the root."""
 
     def __init__(
         self,
@@ -422,7 +473,7 @@ class FieldViolation(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """Path in the request, for example "spec.arguments.limit"."""
+    """Path in the request, for example "spec.arguments.limit" or "requests[3].spec.queue"."""
     description: _builtins.str
     """What is wrong and what is expected."""
     def __init__(
@@ -454,11 +505,15 @@ class Attempt(_message.Message):
         OUTCOME_UNSPECIFIED: Attempt._Outcome.ValueType  # 0
         """The attempt still runs."""
         OUTCOME_COMPLETED: Attempt._Outcome.ValueType  # 1
+        """The handler returned; its result is the job's."""
         OUTCOME_FAILED: Attempt._Outcome.ValueType  # 2
+        """Failed, and the job with it: no attempt was left or the error ruled one out."""
         OUTCOME_RETRIED: Attempt._Outcome.ValueType  # 3
         """Failed, and another attempt was scheduled."""
         OUTCOME_SNOOZED: Attempt._Outcome.ValueType  # 4
+        """The handler asked to be called again later; not counted against max_attempts."""
         OUTCOME_CANCELLED: Attempt._Outcome.ValueType  # 5
+        """Stopped because the job was cancelled."""
         OUTCOME_RELEASED: Attempt._Outcome.ValueType  # 6
         """Handed back at shutdown; not counted."""
         OUTCOME_LOST: Attempt._Outcome.ValueType  # 7
@@ -470,11 +525,15 @@ class Attempt(_message.Message):
     OUTCOME_UNSPECIFIED: Attempt.Outcome.ValueType  # 0
     """The attempt still runs."""
     OUTCOME_COMPLETED: Attempt.Outcome.ValueType  # 1
+    """The handler returned; its result is the job's."""
     OUTCOME_FAILED: Attempt.Outcome.ValueType  # 2
+    """Failed, and the job with it: no attempt was left or the error ruled one out."""
     OUTCOME_RETRIED: Attempt.Outcome.ValueType  # 3
     """Failed, and another attempt was scheduled."""
     OUTCOME_SNOOZED: Attempt.Outcome.ValueType  # 4
+    """The handler asked to be called again later; not counted against max_attempts."""
     OUTCOME_CANCELLED: Attempt.Outcome.ValueType  # 5
+    """Stopped because the job was cancelled."""
     OUTCOME_RELEASED: Attempt.Outcome.ValueType  # 6
     """Handed back at shutdown; not counted."""
     OUTCOME_LOST: Attempt.Outcome.ValueType  # 7
@@ -487,14 +546,23 @@ class Attempt(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     number: _builtins.int
+    """From 1, without gaps."""
     worker_id: _builtins.str
+    """The worker process that ran it, as in its log; opaque."""
     outcome: Global___Attempt.Outcome.ValueType
+    """How it ended; unspecified while it runs."""
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the worker took the lease."""
+
     @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the outcome was recorded; unset while it runs."""
+
     @_builtins.property
-    def error(self) -> Global___JobError: ...
+    def error(self) -> Global___JobError:
+        """Why it failed, was stopped or was lost; unset when it completed or still runs."""
+
     def __init__(
         self,
         *,

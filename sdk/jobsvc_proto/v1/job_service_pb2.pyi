@@ -29,19 +29,21 @@ class _JobView:
 class _JobViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobView.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     JOB_VIEW_UNSPECIFIED: _JobView.ValueType  # 0
-    """BASIC for List, FULL elsewhere."""
+    """BASIC for List and BatchGetStatus, FULL elsewhere."""
     JOB_VIEW_BASIC: _JobView.ValueType  # 1
     """Without arguments, attempts and result."""
     JOB_VIEW_FULL: _JobView.ValueType  # 2
+    """Everything, with arguments, attempts and result."""
 
 class JobView(_JobView, metaclass=_JobViewEnumTypeWrapper):
     """How much of a job to return."""
 
 JOB_VIEW_UNSPECIFIED: JobView.ValueType  # 0
-"""BASIC for List, FULL elsewhere."""
+"""BASIC for List and BatchGetStatus, FULL elsewhere."""
 JOB_VIEW_BASIC: JobView.ValueType  # 1
 """Without arguments, attempts and result."""
 JOB_VIEW_FULL: JobView.ValueType  # 2
+"""Everything, with arguments, attempts and result."""
 Global___JobView: _TypeAlias = JobView  # noqa: Y015
 
 class _ConflictPolicy:
@@ -51,7 +53,7 @@ class _ConflictPolicy:
 class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictPolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CONFLICT_POLICY_UNSPECIFIED: _ConflictPolicy.ValueType  # 0
-    """USE_EXISTING."""
+    """Means USE_EXISTING."""
     CONFLICT_POLICY_USE_EXISTING: _ConflictPolicy.ValueType  # 1
     """Return the existing job with `deduplicated` set."""
     CONFLICT_POLICY_REJECT: _ConflictPolicy.ValueType  # 2
@@ -63,7 +65,7 @@ class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
     """What to do when a live job has the same deduplication key."""
 
 CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ValueType  # 0
-"""USE_EXISTING."""
+"""Means USE_EXISTING."""
 CONFLICT_POLICY_USE_EXISTING: ConflictPolicy.ValueType  # 1
 """Return the existing job with `deduplicated` set."""
 CONFLICT_POLICY_REJECT: ConflictPolicy.ValueType  # 2
@@ -74,7 +76,7 @@ Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
 
 @_typing.final
 class JobSpec(_message.Message):
-    """What to run."""
+    """What to run, and how. Only job_type is required."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,46 +117,56 @@ class JobSpec(_message.Message):
     RATE_LIMIT_KEY_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_WEIGHT_FIELD_NUMBER: _builtins.int
     job_type: _builtins.str
-    """Registered job type, for example "reports.monthly"."""
+    """Registered job type, for example "reports.monthly"; ListJobTypes names them. One that no worker ever
+    published is refused with UNKNOWN_JOB_TYPE and the nearest names.
+    """
     queue: _builtins.str
-    """Empty takes the job type's default queue."""
+    """1 to 128 characters of [A-Za-z0-9._:-]. Empty takes the job type's default queue."""
     priority: _common_pb2.Priority.ValueType
+    """Unspecified takes the job type's."""
     parent_job_id: _builtins.str
+    """The job that submitted this one, so that both can be watched and cancelled together. Not available yet."""
     title: _builtins.str
-    """Human-readable title for widgets and dashboards."""
+    """Human-readable title for widgets and dashboards. Empty shows the job type."""
     group: _builtins.str
-    """Group inside the queue for fair sharing, for example a user."""
+    """Group inside the queue for fair sharing, for example a user. Not available yet."""
     rate_limit_key: _builtins.str
-    """Key for a per-key rate limit of the queue, for example a customer."""
+    """Key for a per-key rate limit of the queue, for example a customer. Not available yet."""
     rate_limit_weight: _builtins.float
-    """Units this job takes from the rate limit. 0 means 1."""
+    """Units this job takes from the rate limit. 0 means 1. Not available yet."""
     @_builtins.property
     def arguments(self) -> _common_pb2.Payload:
-        """Keyword arguments: a JSON object, checked against the job type's JSON Schema."""
+        """Keyword arguments: a JSON object, checked against the job type's JSON Schema. Unset means {}."""
 
     @_builtins.property
-    def not_before_time(self) -> _timestamp_pb2.Timestamp: ...
+    def not_before_time(self) -> _timestamp_pb2.Timestamp:
+        """An instant; in the past means now."""
+
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """Counted by the server's clock."""
+        """A time from now, counted by the server's clock, so that the client's may be wrong."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
-        """Wall-clock limit of one attempt."""
+        """Wall-clock limit of one attempt, after which it is stopped and fails with category TIMEOUT. Unset takes
+        the job type's, which is 30 min unless its handler says otherwise.
+        """
 
     @_builtins.property
     def start_deadline_time(self) -> _timestamp_pb2.Timestamp:
-        """Cancel the job, as expired, if it has not started by then."""
+        """Cancel the job, as expired, if it has not started by then. Not available yet."""
 
     @_builtins.property
-    def retry_policy(self) -> _common_pb2.RetryPolicy: ...
+    def retry_policy(self) -> _common_pb2.RetryPolicy:
+        """Overrides the job type's, field by field."""
+
     @_builtins.property
     def depends_on(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dependency]:
-        """Jobs that must end first."""
+        """Jobs that must end first; at most 1000. Not available yet."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Searchable key-value pairs."""
+        """Searchable key-value pairs, kept with the job."""
 
     def __init__(
         self,
@@ -199,7 +211,7 @@ class Dependency(_message.Message):
     class _FailurePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Dependency._FailurePolicy.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         FAILURE_POLICY_UNSPECIFIED: Dependency._FailurePolicy.ValueType  # 0
-        """CANCEL."""
+        """Means CANCEL."""
         FAILURE_POLICY_CANCEL: Dependency._FailurePolicy.ValueType  # 1
         """The dependent job is cancelled, with category DEPENDENCY."""
         FAILURE_POLICY_CONTINUE: Dependency._FailurePolicy.ValueType  # 2
@@ -211,7 +223,7 @@ class Dependency(_message.Message):
         """What happens when the job depended on does not complete."""
 
     FAILURE_POLICY_UNSPECIFIED: Dependency.FailurePolicy.ValueType  # 0
-    """CANCEL."""
+    """Means CANCEL."""
     FAILURE_POLICY_CANCEL: Dependency.FailurePolicy.ValueType  # 1
     """The dependent job is cancelled, with category DEPENDENCY."""
     FAILURE_POLICY_CONTINUE: Dependency.FailurePolicy.ValueType  # 2
@@ -222,7 +234,9 @@ class Dependency(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     FAILURE_POLICY_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """A job of the same organisation that exists when this one is submitted."""
     failure_policy: Global___Dependency.FailurePolicy.ValueType
+    """What to do when that job fails or is cancelled."""
     def __init__(
         self,
         *,
@@ -263,41 +277,61 @@ class Job(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     QUEUE_POSITION_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """Opaque and unique; made by the server unless the client chose one."""
     state: _common_pb2.JobState.ValueType
+    """Where the job is in its life."""
     version: _builtins.int
-    """Grows by one with every change; use it to order updates."""
+    """Starts at 1 and grows with every change; the higher one of two records is the newer one."""
     batch_id: _builtins.str
+    """Empty when the job was submitted alone."""
     owner: _builtins.str
+    """The principal that submitted it; empty while the server runs without authentication."""
     organisation: _builtins.str
+    """The organisation it belongs to; empty while the server runs without authentication."""
     attempt_count: _builtins.int
+    """Attempts started, without released ones; 0 before the first."""
     lost_attempt_count: _builtins.int
-    """Attempts whose lease was lost; counted apart from failed ones."""
+    """Attempts whose lease was lost with their worker; counted apart from failed ones."""
     queue_position: _builtins.int
-    """Position in the queue, 1 is next; 0 when not queued."""
+    """Position in the queue, 1 is next; 0 when not queued or not computed."""
     @_builtins.property
-    def spec(self) -> Global___JobSpec: ...
+    def spec(self) -> Global___JobSpec:
+        """As accepted: defaults of the job type are filled in. Arguments only with JOB_VIEW_FULL."""
+
     @_builtins.property
-    def progress(self) -> _common_pb2.Progress: ...
+    def progress(self) -> _common_pb2.Progress:
+        """The last report of the running or last attempt; unset before the first one."""
+
     @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When Submit was acknowledged."""
+
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the newest attempt started; unset before the first."""
+
     @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it became terminal; unset before."""
+
     @_builtins.property
     def retain_until_time(self) -> _timestamp_pb2.Timestamp:
-        """The record is kept at least until then."""
+        """The record of a finished job is kept at least until then; unset while it is live. Defaults: 24 h after
+        completed and cancelled, 7 days after failed.
+        """
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Attempt]:
-        """Only with JOB_VIEW_FULL."""
+        """Oldest first; long histories keep the newest. Only with JOB_VIEW_FULL."""
 
     @_builtins.property
     def result(self) -> _common_pb2.Payload:
-        """Inline when small, a blob otherwise. Only with JOB_VIEW_FULL."""
+        """What the handler returned. Only with JOB_VIEW_FULL and in state COMPLETED."""
 
     @_builtins.property
-    def error(self) -> _common_pb2.JobError: ...
+    def error(self) -> _common_pb2.JobError:
+        """Why it failed or was cancelled; while it waits for its next attempt, why the last one failed."""
+
     @_builtins.property
     def cancel(self) -> Global___CancelRequestStatus:
         """Set while a running job is being stopped, and after."""
@@ -345,16 +379,20 @@ class CancelRequestStatus(_message.Message):
     DELIVER_TIME_FIELD_NUMBER: _builtins.int
     KILL_TIME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """What the caller gave in CancelRequest.reason."""
     requested_by: _builtins.str
+    """The principal that asked; empty while the server runs without authentication."""
     @_builtins.property
-    def request_time(self) -> _timestamp_pb2.Timestamp: ...
+    def request_time(self) -> _timestamp_pb2.Timestamp:
+        """When the request was recorded."""
+
     @_builtins.property
     def deliver_time(self) -> _timestamp_pb2.Timestamp:
-        """The worker has told the running code."""
+        """When the worker told the running code; unset before and for a job that did not run."""
 
     @_builtins.property
     def kill_time(self) -> _timestamp_pb2.Timestamp:
-        """The code did not stop in its grace time; its process was killed."""
+        """When its process was killed, because the code did not stop in its grace time; unset otherwise."""
 
     def __init__(
         self,
@@ -387,6 +425,7 @@ class Dedup(_message.Message):
     key: _builtins.str
     """Client-chosen key; "" lets the server hash job type, queue and arguments."""
     conflict_policy: Global___ConflictPolicy.ValueType
+    """What a second Submit with the key does."""
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
         """How long after the job ends the key stays taken. 0 frees it at the end."""
@@ -418,6 +457,8 @@ Global___Dedup: _TypeAlias = Dedup  # noqa: Y015
 
 @_typing.final
 class SubmitRequest(_message.Message):
+    """One job to submit."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
@@ -426,15 +467,24 @@ class SubmitRequest(_message.Message):
     DEDUP_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """Client-assigned id. Empty lets the server make one."""
+    """Client-chosen id of 1 to 128 characters of [A-Za-z0-9._:-], not of the form the server makes. Empty lets
+    the server make one. The same id with the same content returns the existing job; with other content it is
+    refused with ID_CONFLICT.
+    """
     request_id: _builtins.str
-    """UUID of this request: a repeat within 24 hours returns the first answer."""
+    """Names this request, best a UUID: a repeat within 24 hours returns the first answer, with other content it
+    is refused with ID_CONFLICT.
+    """
     validate_only: _builtins.bool
     """Check everything, queue nothing."""
     @_builtins.property
-    def spec(self) -> Global___JobSpec: ...
+    def spec(self) -> Global___JobSpec:
+        """Required."""
+
     @_builtins.property
-    def dedup(self) -> Global___Dedup: ...
+    def dedup(self) -> Global___Dedup:
+        """Join a live job with the same content. Unset never joins. Not available yet."""
+
     def __init__(
         self,
         *,
@@ -454,15 +504,19 @@ Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
 
 @_typing.final
 class SubmitResponse(_message.Message):
+    """What became of one submitted job."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     deduplicated: _builtins.bool
-    """The job existed already."""
+    """The job existed already, by request_id, job_id or dedup; nothing new was queued."""
     @_builtins.property
-    def job(self) -> Global___Job: ...
+    def job(self) -> Global___Job:
+        """The job as stored; with validate_only as it would have been, without an id."""
+
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """True things the caller should know, for example "no worker for this job type is alive"."""
@@ -484,6 +538,8 @@ Global___SubmitResponse: _TypeAlias = SubmitResponse  # noqa: Y015
 
 @_typing.final
 class SubmitBatchRequest(_message.Message):
+    """Several jobs to submit under one id."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -517,7 +573,9 @@ class SubmitBatchRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     COMPACT_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
+    """Client-chosen id, with the same rules as SubmitRequest.job_id. Empty lets the server make one."""
     request_id: _builtins.str
+    """Names this request, best a UUID: a repeat within 24 hours returns the first answer."""
     all_or_nothing: _builtins.bool
     """Queue nothing if any item is invalid. Otherwise items fail one by one."""
     title: _builtins.str
@@ -525,18 +583,24 @@ class SubmitBatchRequest(_message.Message):
     compact: _builtins.bool
     """Leave accepted items out of the answer, apart from their ids."""
     @_builtins.property
-    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitRequest]: ...
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitRequest]:
+        """1 to 10,000 jobs. An item without a job_id is named "<batch_id>.<index>"; request_id and validate_only of
+        an item are not used.
+        """
+
     @_builtins.property
     def stagger(self) -> _duration_pb2.Duration:
-        """Time between the starts of two jobs."""
+        """Time between the starts of two jobs, in request order. Unset starts all as soon as possible. Not available
+        yet.
+        """
 
     @_builtins.property
     def failure_threshold(self) -> Global___FailureThreshold:
-        """Cancel what has not started when more jobs than this have failed."""
+        """Cancel what has not started when more jobs than this have failed. Unset never does. Not available yet."""
 
     @_builtins.property
     def callback(self) -> Global___JobSpec:
-        """Submitted once when every job of the batch has ended."""
+        """Submitted once when every job of the batch has ended. Not available yet."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -573,6 +637,7 @@ class FailureThreshold(_message.Message):
     MAX_FAILED_FIELD_NUMBER: _builtins.int
     MAX_FAILED_RATIO_FIELD_NUMBER: _builtins.int
     max_failed: _builtins.int
+    """Number of failed jobs that is still tolerated."""
     max_failed_ratio: _builtins.float
     """Fraction of all jobs, 0 to 1."""
     def __init__(
@@ -624,9 +689,11 @@ class SubmitError(_message.Message):
     reason: _builtins.str
     """Stable reason, the same as in ErrorInfo, for example "UNKNOWN_JOB_TYPE"."""
     message: _builtins.str
-    """For people."""
+    """What is wrong and what to do, for people."""
     @_builtins.property
-    def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.FieldViolation]: ...
+    def field_violations(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.FieldViolation]:
+        """Every wrong field of the item; empty when the reason is another one."""
+
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Facts, the same as in ErrorInfo."""
@@ -649,6 +716,8 @@ Global___SubmitError: _TypeAlias = SubmitError  # noqa: Y015
 
 @_typing.final
 class SubmitBatchResponse(_message.Message):
+    """What became of a submitted batch."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -660,9 +729,13 @@ class SubmitBatchResponse(_message.Message):
         SUBMITTED_FIELD_NUMBER: _builtins.int
         ERROR_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def submitted(self) -> Global___SubmitResponse: ...
+        def submitted(self) -> Global___SubmitResponse:
+            """The item was accepted."""
+
         @_builtins.property
-        def error(self) -> Global___SubmitError: ...
+        def error(self) -> Global___SubmitError:
+            """The item was refused; only without all_or_nothing, which refuses the whole call instead."""
+
         def __init__(
             self,
             *,
@@ -684,6 +757,7 @@ class SubmitBatchResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
+    """Opaque and unique; watch or cancel the batch by it."""
     deduplicated: _builtins.bool
     """The batch existed already: this is the first answer again."""
     accepted_count: _builtins.int
@@ -720,12 +794,16 @@ Global___SubmitBatchResponse: _TypeAlias = SubmitBatchResponse  # noqa: Y015
 
 @_typing.final
 class GetStatusRequest(_message.Message):
+    """Which job to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """Required."""
     view: Global___JobView.ValueType
+    """Unspecified means FULL."""
     def __init__(
         self,
         *,
@@ -742,11 +820,15 @@ Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
 
 @_typing.final
 class GetStatusResponse(_message.Message):
+    """The record of one job."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> Global___Job: ...
+    def job(self) -> Global___Job:
+        """Always set; a job that does not exist is JOB_NOT_FOUND."""
+
     def __init__(
         self,
         *,
@@ -762,13 +844,18 @@ Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
 
 @_typing.final
 class BatchGetStatusRequest(_message.Message):
+    """Which jobs to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_IDS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     view: Global___JobView.ValueType
+    """Unspecified means BASIC."""
     @_builtins.property
-    def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 500 ids."""
+
     def __init__(
         self,
         *,
@@ -785,6 +872,8 @@ Global___BatchGetStatusRequest: _TypeAlias = BatchGetStatusRequest  # noqa: Y015
 
 @_typing.final
 class BatchGetStatusResponse(_message.Message):
+    """The records that were found."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
@@ -813,6 +902,8 @@ Global___BatchGetStatusResponse: _TypeAlias = BatchGetStatusResponse  # noqa: Y0
 
 @_typing.final
 class WaitRequest(_message.Message):
+    """Which change to wait for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
@@ -820,13 +911,14 @@ class WaitRequest(_message.Message):
     UNTIL_TERMINAL_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """Required."""
     after_version: _builtins.int
-    """Answer at once if the job's version is higher than this."""
+    """Answer at once if the job's version is higher than this. 0 answers at once, unless until_terminal is set."""
     until_terminal: _builtins.bool
     """Only answer for a terminal state."""
     @_builtins.property
     def max_wait(self) -> _duration_pb2.Duration:
-        """At most 60 s."""
+        """Unset and anything above 60 s mean 60 s."""
 
     def __init__(
         self,
@@ -846,6 +938,8 @@ Global___WaitRequest: _TypeAlias = WaitRequest  # noqa: Y015
 
 @_typing.final
 class WaitResponse(_message.Message):
+    """The job after the wait."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
@@ -853,7 +947,9 @@ class WaitResponse(_message.Message):
     changed: _builtins.bool
     """False when max_wait ran out first."""
     @_builtins.property
-    def job(self) -> Global___Job: ...
+    def job(self) -> Global___Job:
+        """Its newest record, also when nothing changed."""
+
     def __init__(
         self,
         *,
@@ -876,7 +972,9 @@ class JobIds(_message.Message):
 
     JOB_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1000 ids."""
+
     def __init__(
         self,
         *,
@@ -903,13 +1001,19 @@ class WatchTarget(_message.Message):
     KNOWN_VERSION_FIELD_NUMBER: _builtins.int
     INCLUDE_JOBS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """One job, until it is terminal."""
     batch_id: _builtins.str
+    """A batch, until every job of it is terminal."""
     parent_job_id: _builtins.str
-    """The job and all its descendants."""
+    """The job and all its descendants. Not available yet."""
     filter: _builtins.str
-    """Same syntax as ListRequest.filter; never terminal by itself."""
+    """Every job that matches, in the syntax of ListRequest.filter; never terminal by itself. Not available
+    yet.
+    """
     known_version: _builtins.int
-    """The newest version the caller has; the snapshot leaves out what has not changed since."""
+    """The newest version the caller has; the snapshot leaves out what has not changed since. 0 leaves out
+    nothing.
+    """
     include_jobs: _builtins.bool
     """With batch_id, parent_job_id or filter: tell of every job, not only of the counts."""
     def __init__(
@@ -934,6 +1038,8 @@ Global___WatchTarget: _TypeAlias = WatchTarget  # noqa: Y015
 
 @_typing.final
 class StreamProgressRequest(_message.Message):
+    """What to watch, and how often to hear of it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGETS_FIELD_NUMBER: _builtins.int
@@ -944,13 +1050,18 @@ class StreamProgressRequest(_message.Message):
     resume_token: _builtins.str
     """From the last StreamProgressResponse received; empty starts with a snapshot."""
     include_logs: _builtins.bool
+    """Also send the log lines that the watched jobs write from now on; StreamLogs has the earlier ones."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchTarget]:
-        """At most 1000. The stream ends when all of them are terminal. To watch other things, open a new stream with the new list."""
+        """1 to 1000. The stream ends when all of them are terminal. To watch other things, open a new stream with
+        the new list.
+        """
 
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:
-        """Progress of one job closer together than this is coalesced. Default 200 ms."""
+        """Progress of one job closer together than this is coalesced. Default 200 ms. Changes of state are sent at
+        once.
+        """
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
@@ -975,6 +1086,8 @@ Global___StreamProgressRequest: _TypeAlias = StreamProgressRequest  # noqa: Y015
 
 @_typing.final
 class StreamProgressResponse(_message.Message):
+    """Some events, oldest first."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
@@ -1015,22 +1128,36 @@ class StreamEvent(_message.Message):
     COMPLETED_FIELD_NUMBER: _builtins.int
     RECONNECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event_time(self) -> _timestamp_pb2.Timestamp: ...
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When the server sent it."""
+
     @_builtins.property
-    def snapshot(self) -> Global___Snapshot: ...
+    def snapshot(self) -> Global___Snapshot:
+        """First event of a stream, and after a break in which something was missed."""
+
     @_builtins.property
-    def progress(self) -> Global___ProgressUpdate: ...
+    def progress(self) -> Global___ProgressUpdate:
+        """A watched job, or one of a watched target with include_jobs, reported."""
+
     @_builtins.property
-    def state_change(self) -> Global___StateChange: ...
+    def state_change(self) -> Global___StateChange:
+        """A watched job, or one of a watched target with include_jobs, moved."""
+
     @_builtins.property
-    def log(self) -> Global___LogLine: ...
+    def log(self) -> Global___LogLine:
+        """A line was logged; only with include_logs."""
+
     @_builtins.property
-    def heartbeat(self) -> Global___Heartbeat: ...
+    def heartbeat(self) -> Global___Heartbeat:
+        """Sent after heartbeat_interval of silence."""
+
     @_builtins.property
-    def batch(self) -> Global___BatchProgress: ...
+    def batch(self) -> Global___BatchProgress:
+        """The counts of a watched batch changed."""
+
     @_builtins.property
     def completed(self) -> Global___Completed:
-        """Last event: the target is terminal."""
+        """One target is terminal. Last event of that target; the stream ends after the last target's."""
 
     @_builtins.property
     def reconnect(self) -> Global___Reconnect:
@@ -1061,7 +1188,7 @@ Global___StreamEvent: _TypeAlias = StreamEvent  # noqa: Y015
 
 @_typing.final
 class Snapshot(_message.Message):
-    """The state of every selected job."""
+    """The state of every selected job and batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1075,9 +1202,13 @@ class Snapshot(_message.Message):
     more: _builtins.bool
     """More snapshot events follow before the first update."""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]: ...
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
+        """Watched jobs that are newer than known_version."""
+
     @_builtins.property
-    def batches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchProgress]: ...
+    def batches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchProgress]:
+        """Watched batches that are newer than known_version."""
+
     @_builtins.property
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids that do not exist or are not visible to the caller."""
@@ -1109,9 +1240,13 @@ class ProgressUpdate(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job that reported."""
     version: _builtins.int
+    """The job's version with this progress; drop the update if you have a higher one."""
     @_builtins.property
-    def progress(self) -> _common_pb2.Progress: ...
+    def progress(self) -> _common_pb2.Progress:
+        """The whole report, not only what changed."""
+
     def __init__(
         self,
         *,
@@ -1140,12 +1275,19 @@ class StateChange(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job that moved."""
     version: _builtins.int
+    """The job's version after the move; drop the event if you have a higher one."""
     previous_state: _common_pb2.JobState.ValueType
+    """Where it was as far as this stream has told; unspecified if it has not."""
     state: _common_pb2.JobState.ValueType
+    """Where it is now."""
     attempt: _builtins.int
+    """Attempts started so far, as in Job.attempt_count."""
     @_builtins.property
-    def error(self) -> _common_pb2.JobError: ...
+    def error(self) -> _common_pb2.JobError:
+        """Why an attempt failed, when that is why the job moved."""
+
     def __init__(
         self,
         *,
@@ -1177,19 +1319,29 @@ class LogLine(_message.Message):
     class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[LogLine._Level.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         LEVEL_UNSPECIFIED: LogLine._Level.ValueType  # 0
+        """Never sent by the server; treat it as INFO."""
         LEVEL_DEBUG: LogLine._Level.ValueType  # 1
+        """For whoever wrote the handler."""
         LEVEL_INFO: LogLine._Level.ValueType  # 2
+        """The usual level."""
         LEVEL_WARNING: LogLine._Level.ValueType  # 3
+        """Something to look at; the job goes on."""
         LEVEL_ERROR: LogLine._Level.ValueType  # 4
+        """Something went wrong."""
 
     class Level(_Level, metaclass=_LevelEnumTypeWrapper):
         """Severity of a line."""
 
     LEVEL_UNSPECIFIED: LogLine.Level.ValueType  # 0
+    """Never sent by the server; treat it as INFO."""
     LEVEL_DEBUG: LogLine.Level.ValueType  # 1
+    """For whoever wrote the handler."""
     LEVEL_INFO: LogLine.Level.ValueType  # 2
+    """The usual level."""
     LEVEL_WARNING: LogLine.Level.ValueType  # 3
+    """Something to look at; the job goes on."""
     LEVEL_ERROR: LogLine.Level.ValueType  # 4
+    """Something went wrong."""
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
@@ -1198,12 +1350,19 @@ class LogLine(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job that wrote it."""
     attempt: _builtins.int
+    """The attempt that wrote it, from 1."""
     line_number: _builtins.int
+    """From 1 and growing within a job, over all attempts; pass the last one as after_line to go on."""
     level: Global___LogLine.Level.ValueType
+    """Severity as the handler gave it."""
     text: _builtins.str
+    """One line, without its line end; long ones are cut."""
     @_builtins.property
-    def log_time(self) -> _timestamp_pb2.Timestamp: ...
+    def log_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written, by the worker's clock."""
+
     def __init__(
         self,
         *,
@@ -1265,28 +1424,41 @@ class BatchProgress(_message.Message):
     RECENT_FAILURES_FIELD_NUMBER: _builtins.int
     RUNNING_EXAMPLE_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
+    """The batch that is counted."""
     total: _builtins.int
+    """Jobs that were accepted; the seven counts by state add up to it."""
     completed: _builtins.int
+    """Jobs that completed."""
     failed: _builtins.int
+    """Jobs that failed for good."""
     cancelled: _builtins.int
+    """Jobs that were cancelled."""
     processing: _builtins.int
+    """Jobs that run now."""
     queued: _builtins.int
+    """Jobs that wait for a worker."""
     scheduled: _builtins.int
+    """Jobs that wait for their start time or their next attempt."""
     blocked: _builtins.int
+    """Jobs that wait for other jobs."""
     percent: _builtins.float
+    """0 to 100: finished jobs, whatever their end, of all."""
     version: _builtins.int
     """Grows with every change of the batch."""
     title: _builtins.str
+    """As given in SubmitBatch; may be empty."""
     @_builtins.property
     def estimated_finish_p50_time(self) -> _timestamp_pb2.Timestamp:
-        """Estimate of when the batch ends: as likely sooner as later."""
+        """Estimate of when the batch ends: as likely sooner as later. Unset while there is nothing to go by."""
 
     @_builtins.property
     def estimated_finish_p90_time(self) -> _timestamp_pb2.Timestamp:
-        """Estimate of when the batch ends: nine of ten end sooner."""
+        """Estimate of when the batch ends: nine of ten end sooner. Unset while there is nothing to go by."""
 
     @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When SubmitBatch was acknowledged."""
+
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When its first job started; unset before."""
@@ -1297,11 +1469,11 @@ class BatchProgress(_message.Message):
 
     @_builtins.property
     def recent_failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailureSummary]:
-        """The newest failures, at most five."""
+        """The newest failures, newest first, at most five."""
 
     @_builtins.property
     def running_example(self) -> Global___ProgressUpdate:
-        """Name and progress of one job that runs now, for a line of text."""
+        """Name and progress of one job that runs now, for a line of text; unset when none does."""
 
     def __init__(
         self,
@@ -1345,13 +1517,17 @@ class FailureSummary(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """The job that failed."""
     title: _builtins.str
+    """Its title, or its job type when it has none."""
     @_builtins.property
     def error(self) -> _common_pb2.JobError:
         """Type and message of the error, without the stack trace."""
 
     @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it failed for good."""
+
     def __init__(
         self,
         *,
@@ -1370,16 +1546,20 @@ Global___FailureSummary: _TypeAlias = FailureSummary  # noqa: Y015
 
 @_typing.final
 class Completed(_message.Message):
-    """The watched target ended."""
+    """A watched target ended. One of the two is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> Global___Job: ...
+    def job(self) -> Global___Job:
+        """The final record of a watched job, with its result."""
+
     @_builtins.property
-    def batch(self) -> Global___BatchProgress: ...
+    def batch(self) -> Global___BatchProgress:
+        """The final counts of a watched batch."""
+
     def __init__(
         self,
         *,
@@ -1402,7 +1582,9 @@ class Reconnect(_message.Message):
 
     AFTER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def after(self) -> _duration_pb2.Duration: ...
+    def after(self) -> _duration_pb2.Duration:
+        """Wait this long before the new stream, so that not all clients come at once. Unset means at once."""
+
     def __init__(
         self,
         *,
@@ -1418,6 +1600,8 @@ Global___Reconnect: _TypeAlias = Reconnect  # noqa: Y015
 
 @_typing.final
 class CancelRequest(_message.Message):
+    """What to cancel."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
@@ -1426,11 +1610,17 @@ class CancelRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     INCLUDE_CHILDREN_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """One job."""
     batch_id: _builtins.str
+    """Every job of a batch that has not ended."""
     reason: _builtins.str
+    """For people; kept with the job. May be empty."""
     include_children: _builtins.bool
+    """Also the jobs that the target submitted. Not available yet."""
     @_builtins.property
-    def jobs(self) -> Global___JobIds: ...
+    def jobs(self) -> Global___JobIds:
+        """Several jobs; those that do not exist are named in the answer."""
+
     def __init__(
         self,
         *,
@@ -1452,6 +1642,8 @@ Global___CancelRequest: _TypeAlias = CancelRequest  # noqa: Y015
 
 @_typing.final
 class CancelResponse(_message.Message):
+    """How far the cancellation got by now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
@@ -1460,13 +1652,14 @@ class CancelResponse(_message.Message):
     REQUESTED_COUNT_FIELD_NUMBER: _builtins.int
     MISSING_JOB_IDS_FIELD_NUMBER: _builtins.int
     cancelled_count: _builtins.int
+    """Jobs that waited and are cancelled now."""
     already_finished_count: _builtins.int
     """Jobs that were already terminal."""
     requested_count: _builtins.int
     """Running jobs that were asked to stop; their end follows."""
     @_builtins.property
     def job(self) -> Global___Job:
-        """Set when one job_id was given."""
+        """Set when one job_id was given; unchanged if the job had finished."""
 
     @_builtins.property
     def missing_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1491,6 +1684,8 @@ Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
 
 @_typing.final
 class RetryRequest(_message.Message):
+    """Which finished jobs to queue again."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
@@ -1500,13 +1695,17 @@ class RetryRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RESET_ATTEMPTS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """One failed job."""
     batch_id: _builtins.str
     """Every failed job of the batch."""
     request_id: _builtins.str
+    """Names this request: a repeat within 24 hours changes nothing and returns the first answer."""
     reset_attempts: _builtins.bool
-    """Start again at attempt 1."""
+    """Start again at attempt 1. Otherwise each job gets one more attempt."""
     @_builtins.property
-    def jobs(self) -> Global___JobIds: ...
+    def jobs(self) -> Global___JobIds:
+        """Several failed jobs."""
+
     @_builtins.property
     def dead_letters(self) -> Global___DeadLetterFilter:
         """Every dead letter that matches."""
@@ -1545,15 +1744,23 @@ class DeadLetterFilter(_message.Message):
     FAILED_AFTER_TIME_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
+    """Name of the queue."""
     job_type: _builtins.str
+    """Name of the job type."""
     error_type: _builtins.str
+    """Exception type, as in JobError.type."""
     error_code: _builtins.str
+    """Code, as in JobError.code."""
     limit: _builtins.int
     """At most this many, oldest first. 0 means all."""
     @_builtins.property
-    def failed_before_time(self) -> _timestamp_pb2.Timestamp: ...
+    def failed_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that failed before this instant."""
+
     @_builtins.property
-    def failed_after_time(self) -> _timestamp_pb2.Timestamp: ...
+    def failed_after_time(self) -> _timestamp_pb2.Timestamp:
+        """Only jobs that failed at or after this instant."""
+
     def __init__(
         self,
         *,
@@ -1575,12 +1782,15 @@ Global___DeadLetterFilter: _TypeAlias = DeadLetterFilter  # noqa: Y015
 
 @_typing.final
 class RetryResponse(_message.Message):
+    """How many jobs are queued again."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     REQUEUED_COUNT_FIELD_NUMBER: _builtins.int
     SKIPPED_COUNT_FIELD_NUMBER: _builtins.int
     requeued_count: _builtins.int
+    """Jobs that were failed and are queued or scheduled now."""
     skipped_count: _builtins.int
     """Jobs that were not failed and so were left alone."""
     @_builtins.property
@@ -1604,10 +1814,13 @@ Global___RetryResponse: _TypeAlias = RetryResponse  # noqa: Y015
 
 @_typing.final
 class ExplainRequest(_message.Message):
+    """Which job to explain."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """Required."""
     def __init__(
         self,
         *,
@@ -1623,6 +1836,8 @@ Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
 class ExplainResponse(_message.Message):
+    """What holds a job back, and for how long."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -1658,13 +1873,15 @@ class ExplainResponse(_message.Message):
         code: _builtins.str
         """For example "QUEUE_PAUSED", "RATE_LIMITED", "CONCURRENCY_FULL", "WAITING_FOR_DEPENDENCIES", "NO_WORKER"."""
         message: _builtins.str
-        """For people."""
+        """The same in a sentence, for people."""
         @_builtins.property
         def expected_end_time(self) -> _timestamp_pb2.Timestamp:
             """When this reason is expected to end, if known."""
 
         @_builtins.property
-        def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+        def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+            """Numbers and names behind it, for example {"running": "8", "max_concurrency": "8"}."""
+
         def __init__(
             self,
             *,
@@ -1685,15 +1902,25 @@ class ExplainResponse(_message.Message):
     ESTIMATED_FINISH_P50_TIME_FIELD_NUMBER: _builtins.int
     ESTIMATED_FINISH_P90_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> Global___Job: ...
+    def job(self) -> Global___Job:
+        """Its newest record."""
+
     @_builtins.property
-    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainResponse.Reason]: ...
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainResponse.Reason]:
+        """The strongest first; empty when the job runs, has ended or is next."""
+
     @_builtins.property
-    def estimated_start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def estimated_start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is expected to start; unset when that is not known or it has started."""
+
     @_builtins.property
-    def estimated_finish_p50_time(self) -> _timestamp_pb2.Timestamp: ...
+    def estimated_finish_p50_time(self) -> _timestamp_pb2.Timestamp:
+        """As likely to end sooner as later; unset while there is nothing to go by."""
+
     @_builtins.property
-    def estimated_finish_p90_time(self) -> _timestamp_pb2.Timestamp: ...
+    def estimated_finish_p90_time(self) -> _timestamp_pb2.Timestamp:
+        """Nine of ten end sooner; unset while there is nothing to go by."""
+
     def __init__(
         self,
         *,
@@ -1713,13 +1940,15 @@ Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class StatsRequest(_message.Message):
+    """Which queues to count."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Empty means all queues the caller may see."""
+        """Names. Empty means all queues the caller may see."""
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
@@ -1741,17 +1970,25 @@ Global___StatsRequest: _TypeAlias = StatsRequest  # noqa: Y015
 
 @_typing.final
 class StatsResponse(_message.Message):
+    """Counts at one instant."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     SAMPLE_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueStats]: ...
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueStats]:
+        """One entry a queue, by name."""
+
     @_builtins.property
-    def total(self) -> Global___QueueStats: ...
+    def total(self) -> Global___QueueStats:
+        """The sums over `queues`; its name is empty."""
+
     @_builtins.property
-    def sample_time(self) -> _timestamp_pb2.Timestamp: ...
+    def sample_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was counted, by the clock of Redis."""
+
     def __init__(
         self,
         *,
@@ -1769,7 +2006,7 @@ Global___StatsResponse: _TypeAlias = StatsResponse  # noqa: Y015
 
 @_typing.final
 class QueueStats(_message.Message):
-    """Numbers of one queue."""
+    """Numbers of one queue. Counts by state are of jobs that are kept now."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1795,33 +2032,57 @@ class QueueStats(_message.Message):
     FAILED_EVER_FIELD_NUMBER: _builtins.int
     CANCELLED_EVER_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
+    """Name of the queue; empty in the total."""
     waiting: _builtins.int
+    """Jobs in state QUEUED."""
     active: _builtins.int
+    """Jobs in state PROCESSING."""
     delayed: _builtins.int
+    """Jobs in state SCHEDULED."""
     blocked: _builtins.int
+    """Jobs in state BLOCKED."""
     completed: _builtins.int
+    """Jobs in state COMPLETED that retention has not removed yet."""
     failed: _builtins.int
+    """Jobs in state FAILED that retention has not removed yet."""
     cancelled: _builtins.int
+    """Jobs in state CANCELLED that retention has not removed yet."""
     dead_lettered: _builtins.int
+    """Failed jobs that are kept to be retried or cleared; part of `failed`."""
     paused: _builtins.bool
+    """Nothing is started from the queue."""
     throughput_per_second: _builtins.float
+    """Jobs that ended within the window, per second; 0 when not measured."""
     failure_ratio: _builtins.float
+    """Share of the jobs that ended within the window and failed, 0 to 1; 0 when not measured."""
     total: _builtins.int
     """waiting + active + delayed + blocked + completed + failed + cancelled, all kept now."""
     completed_ever: _builtins.int
-    """Since the queue exists; these only grow."""
+    """Jobs that completed since the queue exists; only grows, also when retention removes them."""
     failed_ever: _builtins.int
+    """Jobs that failed for good since the queue exists; only grows."""
     cancelled_ever: _builtins.int
+    """Jobs that were cancelled since the queue exists; only grows."""
     @_builtins.property
-    def wait_p50(self) -> _duration_pb2.Duration: ...
+    def wait_p50(self) -> _duration_pb2.Duration:
+        """Median time from ready to start within the window; unset when not measured."""
+
     @_builtins.property
-    def wait_p95(self) -> _duration_pb2.Duration: ...
+    def wait_p95(self) -> _duration_pb2.Duration:
+        """Time from ready to start that 19 of 20 jobs stayed below; unset when not measured."""
+
     @_builtins.property
-    def run_p50(self) -> _duration_pb2.Duration: ...
+    def run_p50(self) -> _duration_pb2.Duration:
+        """Median time of an attempt within the window; unset when not measured."""
+
     @_builtins.property
-    def run_p95(self) -> _duration_pb2.Duration: ...
+    def run_p95(self) -> _duration_pb2.Duration:
+        """Time of an attempt that 19 of 20 stayed below; unset when not measured."""
+
     @_builtins.property
-    def oldest_waiting_age(self) -> _duration_pb2.Duration: ...
+    def oldest_waiting_age(self) -> _duration_pb2.Duration:
+        """How long the job that is next has been ready; unset when none waits."""
+
     def __init__(
         self,
         *,
@@ -1857,6 +2118,8 @@ Global___QueueStats: _TypeAlias = QueueStats  # noqa: Y015
 
 @_typing.final
 class ListRequest(_message.Message):
+    """Which jobs to list."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FILTER_FIELD_NUMBER: _builtins.int
@@ -1865,13 +2128,17 @@ class ListRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     filter: _builtins.str
-    """AIP-160 subset: fields state, queue, batch, job_type joined by AND, for example: state = failed AND queue = "risk" """
+    """A subset of AIP-160: the fields state, queue, batch and job_type, compared with "=" and joined by AND, for
+    example: state = failed AND queue = "risk". Empty lists all.
+    """
     order_by: _builtins.str
     """Empty or "state": live jobs first, then finished ones, newest first within a state."""
     page_size: _builtins.int
     """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer, with the same filter; empty for the first page."""
     view: Global___JobView.ValueType
+    """Unspecified means BASIC."""
     def __init__(
         self,
         *,
@@ -1891,16 +2158,21 @@ Global___ListRequest: _TypeAlias = ListRequest  # noqa: Y015
 
 @_typing.final
 class ListResponse(_message.Message):
+    """One page of jobs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     total_size: _builtins.int
     """-1 when counting would be costly."""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]: ...
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
+        """May be fewer than page_size although more follow."""
+
     def __init__(
         self,
         *,
@@ -1918,15 +2190,19 @@ Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
 
 @_typing.final
 class ReadResultRequest(_message.Message):
+    """Which bytes of which result."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     CHUNK_SIZE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """A completed job."""
     offset: _builtins.int
+    """First byte wanted, from 0; what has arrived need not be sent again."""
     chunk_size: _builtins.int
-    """At most 1 MiB; default 256 KiB."""
+    """Bytes a message. At most 1 MiB; 0 means 256 KiB."""
     def __init__(
         self,
         *,
@@ -1944,6 +2220,8 @@ Global___ReadResultRequest: _TypeAlias = ReadResultRequest  # noqa: Y015
 
 @_typing.final
 class ReadResultResponse(_message.Message):
+    """One piece of a result."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INFO_FIELD_NUMBER: _builtins.int
@@ -1951,12 +2229,14 @@ class ReadResultResponse(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
-    """Only in the first message."""
+    """Media type of the whole. Only in the first message."""
     offset: _builtins.int
+    """Where `data` starts in the whole."""
     data: _builtins.bytes
+    """At most chunk_size bytes."""
     @_builtins.property
     def info(self) -> _common_pb2.BlobRef:
-        """Only in the first message."""
+        """Size and hash of the whole. Only in the first message."""
 
     def __init__(
         self,
@@ -1976,6 +2256,8 @@ Global___ReadResultResponse: _TypeAlias = ReadResultResponse  # noqa: Y015
 
 @_typing.final
 class StreamLogsRequest(_message.Message):
+    """Which lines of which job."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
@@ -1983,9 +2265,13 @@ class StreamLogsRequest(_message.Message):
     AFTER_LINE_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
+    """Required."""
     attempt: _builtins.int
+    """Only lines of this attempt, from 1. 0 means all attempts."""
     after_line: _builtins.int
+    """Only lines with a higher line_number. 0 starts with the oldest that is kept."""
     follow: _builtins.bool
+    """Stay and send new lines until the job is terminal. Otherwise the stream ends after what is there."""
     def __init__(
         self,
         *,
@@ -2004,17 +2290,23 @@ Global___StreamLogsRequest: _TypeAlias = StreamLogsRequest  # noqa: Y015
 
 @_typing.final
 class StreamLogsResponse(_message.Message):
+    """Some lines, or a sign of life."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LINES_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     FIRST_KEPT_LINE_FIELD_NUMBER: _builtins.int
     first_kept_line: _builtins.int
-    """Lines before this number are no longer kept."""
+    """Lines before this number are no longer kept. 0 when none has been dropped."""
     @_builtins.property
-    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogLine]: ...
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogLine]:
+        """Oldest first."""
+
     @_builtins.property
-    def heartbeat(self) -> Global___Heartbeat: ...
+    def heartbeat(self) -> Global___Heartbeat:
+        """Set, without lines, after 15 s of silence."""
+
     def __init__(
         self,
         *,

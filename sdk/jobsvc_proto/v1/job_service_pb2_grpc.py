@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class JobServiceStub(object):
     """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
     """
 
     def __init__(self, channel):
@@ -104,24 +107,29 @@ class JobServiceStub(object):
 
 class JobServiceServicer(object):
     """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
     """
 
     def Submit(self, request, context):
-        """Submits one job. Safe to retry when request_id is set.
+        """Submits one job. The answer comes after the job is stored: what was acknowledged is not lost. Safe to
+        repeat when request_id or job_id is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitBatch(self, request, context):
-        """Submits up to 10,000 jobs as one batch, in one round trip.
+        """Submits up to 10,000 jobs as one batch, in one round trip. Safe to repeat when request_id or batch_id is
+        set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """Returns the current state of one job.
+        """Returns the current state of one job, with its result once it has completed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,21 +143,24 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Wait(self, request, context):
-        """Long poll: answers when the job changes or after max_wait.
+        """Long poll for clients that cannot hold a stream: answers when the job changes or after max_wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamProgress(self, request, context):
-        """Streams a snapshot, then every change, until the target is terminal.
+        """Streams a snapshot, then every change, until all targets are terminal, then ends with OK. Coalesced: a
+        slow reader gets the newest progress, never a backlog; changes of state and the end are never left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Asks for cancellation. Best effort; a second call is a no-op.
+        """Asks for cancellation. A waiting job is cancelled at once; a running one is told to stop, and killed 0.5 s
+        later if it does not and runs in a process of its own. A second call is a no-op, and so is one for a
+        finished job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +168,7 @@ class JobServiceServicer(object):
 
     def Retry(self, request, context):
         """Queues a finished job again.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,20 +176,21 @@ class JobServiceServicer(object):
 
     def Explain(self, request, context):
         """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Stats(self, request, context):
-        """Counts and rates for queues.
+        """Counts jobs by state, for each queue and over all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Lists jobs, newest first.
+        """Lists live and kept jobs, page by page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,13 +198,14 @@ class JobServiceServicer(object):
 
     def ReadResult(self, request, context):
         """Streams the bytes of a result, from an offset.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamLogs(self, request, context):
-        """Streams a job's log lines.
+        """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +289,9 @@ def add_JobServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class JobService(object):
     """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
     """
 
     @staticmethod

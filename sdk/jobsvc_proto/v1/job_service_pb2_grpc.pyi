@@ -27,73 +27,115 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Submit jobs, watch them, take their results."""
+    """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> JobServiceAsyncStub: ...
     Submit: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]
-    """Submits one job. Safe to retry when request_id is set."""
+    """Submits one job. The answer comes after the job is stored: what was acknowledged is not lost. Safe to
+    repeat when request_id or job_id is set.
+    """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.SubmitBatchRequest, _job_service_pb2.SubmitBatchResponse]
-    """Submits up to 10,000 jobs as one batch, in one round trip."""
+    """Submits up to 10,000 jobs as one batch, in one round trip. Safe to repeat when request_id or batch_id is
+    set.
+    """
     GetStatus: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetStatusRequest, _job_service_pb2.GetStatusResponse]
-    """Returns the current state of one job."""
+    """Returns the current state of one job, with its result once it has completed."""
     BatchGetStatus: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetStatusRequest, _job_service_pb2.BatchGetStatusResponse]
     """Returns the current state of up to 500 jobs; missing ones are named, not an error."""
     Wait: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitRequest, _job_service_pb2.WaitResponse]
-    """Long poll: answers when the job changes or after max_wait."""
+    """Long poll for clients that cannot hold a stream: answers when the job changes or after max_wait."""
     StreamProgress: _grpc.UnaryStreamMultiCallable[_job_service_pb2.StreamProgressRequest, _job_service_pb2.StreamProgressResponse]
-    """Streams a snapshot, then every change, until the target is terminal."""
+    """Streams a snapshot, then every change, until all targets are terminal, then ends with OK. Coalesced: a
+    slow reader gets the newest progress, never a backlog; changes of state and the end are never left out.
+    """
     Cancel: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_service_pb2.CancelResponse]
-    """Asks for cancellation. Best effort; a second call is a no-op."""
+    """Asks for cancellation. A waiting job is cancelled at once; a running one is told to stop, and killed 0.5 s
+    later if it does not and runs in a process of its own. A second call is a no-op, and so is one for a
+    finished job.
+    """
     Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_service_pb2.RetryResponse]
-    """Queues a finished job again."""
+    """Queues a finished job again.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     Explain: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ExplainRequest, _job_service_pb2.ExplainResponse]
-    """Says why a job is not running, with the numbers (position, limits, dependencies, workers)."""
+    """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
+    Not available yet: answers UNIMPLEMENTED.
+    """
     Stats: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.StatsRequest, _job_service_pb2.StatsResponse]
-    """Counts and rates for queues."""
+    """Counts jobs by state, for each queue and over all."""
     List: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]
-    """Lists jobs, newest first."""
+    """Lists live and kept jobs, page by page."""
     ReadResult: _grpc.UnaryStreamMultiCallable[_job_service_pb2.ReadResultRequest, _job_service_pb2.ReadResultResponse]
-    """Streams the bytes of a result, from an offset."""
+    """Streams the bytes of a result, from an offset.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     StreamLogs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.StreamLogsRequest, _job_service_pb2.StreamLogsResponse]
-    """Streams a job's log lines."""
+    """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Submit jobs, watch them, take their results."""
+    """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Submit: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]  # type: ignore[assignment]
-    """Submits one job. Safe to retry when request_id is set."""
+    """Submits one job. The answer comes after the job is stored: what was acknowledged is not lost. Safe to
+    repeat when request_id or job_id is set.
+    """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_job_service_pb2.SubmitBatchRequest, _job_service_pb2.SubmitBatchResponse]  # type: ignore[assignment]
-    """Submits up to 10,000 jobs as one batch, in one round trip."""
+    """Submits up to 10,000 jobs as one batch, in one round trip. Safe to repeat when request_id or batch_id is
+    set.
+    """
     GetStatus: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetStatusRequest, _job_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Returns the current state of one job."""
+    """Returns the current state of one job, with its result once it has completed."""
     BatchGetStatus: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchGetStatusRequest, _job_service_pb2.BatchGetStatusResponse]  # type: ignore[assignment]
     """Returns the current state of up to 500 jobs; missing ones are named, not an error."""
     Wait: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitRequest, _job_service_pb2.WaitResponse]  # type: ignore[assignment]
-    """Long poll: answers when the job changes or after max_wait."""
+    """Long poll for clients that cannot hold a stream: answers when the job changes or after max_wait."""
     StreamProgress: _aio.UnaryStreamMultiCallable[_job_service_pb2.StreamProgressRequest, _job_service_pb2.StreamProgressResponse]  # type: ignore[assignment]
-    """Streams a snapshot, then every change, until the target is terminal."""
+    """Streams a snapshot, then every change, until all targets are terminal, then ends with OK. Coalesced: a
+    slow reader gets the newest progress, never a backlog; changes of state and the end are never left out.
+    """
     Cancel: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelRequest, _job_service_pb2.CancelResponse]  # type: ignore[assignment]
-    """Asks for cancellation. Best effort; a second call is a no-op."""
+    """Asks for cancellation. A waiting job is cancelled at once; a running one is told to stop, and killed 0.5 s
+    later if it does not and runs in a process of its own. A second call is a no-op, and so is one for a
+    finished job.
+    """
     Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_service_pb2.RetryResponse]  # type: ignore[assignment]
-    """Queues a finished job again."""
+    """Queues a finished job again.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     Explain: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ExplainRequest, _job_service_pb2.ExplainResponse]  # type: ignore[assignment]
-    """Says why a job is not running, with the numbers (position, limits, dependencies, workers)."""
+    """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
+    Not available yet: answers UNIMPLEMENTED.
+    """
     Stats: _aio.UnaryUnaryMultiCallable[_job_service_pb2.StatsRequest, _job_service_pb2.StatsResponse]  # type: ignore[assignment]
-    """Counts and rates for queues."""
+    """Counts jobs by state, for each queue and over all."""
     List: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListRequest, _job_service_pb2.ListResponse]  # type: ignore[assignment]
-    """Lists jobs, newest first."""
+    """Lists live and kept jobs, page by page."""
     ReadResult: _aio.UnaryStreamMultiCallable[_job_service_pb2.ReadResultRequest, _job_service_pb2.ReadResultResponse]  # type: ignore[assignment]
-    """Streams the bytes of a result, from an offset."""
+    """Streams the bytes of a result, from an offset.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     StreamLogs: _aio.UnaryStreamMultiCallable[_job_service_pb2.StreamLogsRequest, _job_service_pb2.StreamLogsResponse]  # type: ignore[assignment]
-    """Streams a job's log lines."""
+    """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Submit jobs, watch them, take their results."""
+    """Submit jobs, watch them, take their results.
+    Errors carry google.rpc.ErrorInfo with domain "jobsvc" and a stable reason. A field of a request that this
+    server does not support yet is refused with UNIMPLEMENTED and reason FEATURE_NOT_AVAILABLE, whose metadata
+    names the field; it is never ignored.
+    """
 
     @_abc_1.abstractmethod
     def Submit(
@@ -101,7 +143,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.SubmitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SubmitResponse, _abc.Awaitable[_job_service_pb2.SubmitResponse]]:
-        """Submits one job. Safe to retry when request_id is set."""
+        """Submits one job. The answer comes after the job is stored: what was acknowledged is not lost. Safe to
+        repeat when request_id or job_id is set.
+        """
 
     @_abc_1.abstractmethod
     def SubmitBatch(
@@ -109,7 +153,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.SubmitBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.SubmitBatchResponse, _abc.Awaitable[_job_service_pb2.SubmitBatchResponse]]:
-        """Submits up to 10,000 jobs as one batch, in one round trip."""
+        """Submits up to 10,000 jobs as one batch, in one round trip. Safe to repeat when request_id or batch_id is
+        set.
+        """
 
     @_abc_1.abstractmethod
     def GetStatus(
@@ -117,7 +163,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetStatusResponse, _abc.Awaitable[_job_service_pb2.GetStatusResponse]]:
-        """Returns the current state of one job."""
+        """Returns the current state of one job, with its result once it has completed."""
 
     @_abc_1.abstractmethod
     def BatchGetStatus(
@@ -133,7 +179,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WaitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.WaitResponse, _abc.Awaitable[_job_service_pb2.WaitResponse]]:
-        """Long poll: answers when the job changes or after max_wait."""
+        """Long poll for clients that cannot hold a stream: answers when the job changes or after max_wait."""
 
     @_abc_1.abstractmethod
     def StreamProgress(
@@ -141,7 +187,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.StreamProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.StreamProgressResponse], _abc.AsyncIterator[_job_service_pb2.StreamProgressResponse]]:
-        """Streams a snapshot, then every change, until the target is terminal."""
+        """Streams a snapshot, then every change, until all targets are terminal, then ends with OK. Coalesced: a
+        slow reader gets the newest progress, never a backlog; changes of state and the end are never left out.
+        """
 
     @_abc_1.abstractmethod
     def Cancel(
@@ -149,7 +197,10 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelResponse, _abc.Awaitable[_job_service_pb2.CancelResponse]]:
-        """Asks for cancellation. Best effort; a second call is a no-op."""
+        """Asks for cancellation. A waiting job is cancelled at once; a running one is told to stop, and killed 0.5 s
+        later if it does not and runs in a process of its own. A second call is a no-op, and so is one for a
+        finished job.
+        """
 
     @_abc_1.abstractmethod
     def Retry(
@@ -157,7 +208,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryResponse, _abc.Awaitable[_job_service_pb2.RetryResponse]]:
-        """Queues a finished job again."""
+        """Queues a finished job again.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def Explain(
@@ -165,7 +218,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ExplainResponse, _abc.Awaitable[_job_service_pb2.ExplainResponse]]:
-        """Says why a job is not running, with the numbers (position, limits, dependencies, workers)."""
+        """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def Stats(
@@ -173,7 +228,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.StatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.StatsResponse, _abc.Awaitable[_job_service_pb2.StatsResponse]]:
-        """Counts and rates for queues."""
+        """Counts jobs by state, for each queue and over all."""
 
     @_abc_1.abstractmethod
     def List(
@@ -181,7 +236,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListResponse, _abc.Awaitable[_job_service_pb2.ListResponse]]:
-        """Lists jobs, newest first."""
+        """Lists live and kept jobs, page by page."""
 
     @_abc_1.abstractmethod
     def ReadResult(
@@ -189,7 +244,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ReadResultRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.ReadResultResponse], _abc.AsyncIterator[_job_service_pb2.ReadResultResponse]]:
-        """Streams the bytes of a result, from an offset."""
+        """Streams the bytes of a result, from an offset.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def StreamLogs(
@@ -197,6 +254,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.StreamLogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.StreamLogsResponse], _abc.AsyncIterator[_job_service_pb2.StreamLogsResponse]]:
-        """Streams a job's log lines."""
+        """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,6 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Queue(_message.Message):
+    """A named line of jobs and its settings, which hold over all workers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -43,12 +45,19 @@ class Queue(_message.Message):
     MAX_CONCURRENCY_PER_GROUP_FIELD_NUMBER: _builtins.int
     MAX_WAITING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """1 to 128 characters of [A-Za-z0-9._:-]. A queue exists once a job was submitted to it."""
     max_concurrency: _builtins.int
+    """At most this many jobs of the queue at once, over all workers. 0 means no limit."""
     default_priority: _common_pb2.Priority.ValueType
+    """For jobs that bring no priority and whose job type has none. Unspecified means MEDIUM."""
     paused: _builtins.bool
+    """Nothing is started from the queue. Set with PauseQueue and ResumeQueue, not with UpdateQueue."""
     pause_reason: _builtins.str
+    """What the caller of PauseQueue gave; empty when not paused."""
     etag: _builtins.str
-    """For optimistic concurrency."""
+    """Changes with every update. Send it back with UpdateQueue to be refused if someone else was faster; empty
+    does not check.
+    """
     max_concurrency_per_worker: _builtins.int
     """At most this many at once on one worker process. 0 means no limit."""
     max_concurrency_per_group: _builtins.int
@@ -56,17 +65,29 @@ class Queue(_message.Message):
     max_waiting: _builtins.int
     """No more jobs are accepted above this many. 0 means no limit."""
     @_builtins.property
-    def rate_limit(self) -> Global___RateLimit: ...
+    def rate_limit(self) -> Global___RateLimit:
+        """At most this many starts per time, over all workers. Unset means no limit."""
+
     @_builtins.property
-    def default_attempt_timeout(self) -> _duration_pb2.Duration: ...
+    def default_attempt_timeout(self) -> _duration_pb2.Duration:
+        """For jobs that bring no attempt_timeout and whose job type has none."""
+
     @_builtins.property
-    def default_retry_policy(self) -> _common_pb2.RetryPolicy: ...
+    def default_retry_policy(self) -> _common_pb2.RetryPolicy:
+        """For jobs that bring no retry_policy and whose job type has none."""
+
     @_builtins.property
-    def completed_retention(self) -> Global___Retention: ...
+    def completed_retention(self) -> Global___Retention:
+        """How long completed jobs are kept. Default 24 h."""
+
     @_builtins.property
-    def failed_retention(self) -> Global___Retention: ...
+    def failed_retention(self) -> Global___Retention:
+        """How long failed jobs, the dead letters, are kept. Default 7 days."""
+
     @_builtins.property
-    def cancelled_retention(self) -> Global___Retention: ...
+    def cancelled_retention(self) -> Global___Retention:
+        """How long cancelled jobs are kept. Default 24 h."""
+
     @_builtins.property
     def group_weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupWeight]:
         """Shares of the groups in the queue; a group that is not named has weight 1."""
@@ -116,7 +137,9 @@ class RateLimit(_message.Message):
     per_key: _builtins.bool
     """One limit for each value of JobSpec.rate_limit_key instead of one for the queue."""
     @_builtins.property
-    def per(self) -> _duration_pb2.Duration: ...
+    def per(self) -> _duration_pb2.Duration:
+        """Length of the period, for example 1 s."""
+
     def __init__(
         self,
         *,
@@ -144,7 +167,9 @@ class Retention(_message.Message):
     max_count: _builtins.int
     """0 means no limit by count."""
     @_builtins.property
-    def max_age(self) -> _duration_pb2.Duration: ...
+    def max_age(self) -> _duration_pb2.Duration:
+        """Time since the job ended. Unset means no limit by age."""
+
     def __init__(
         self,
         *,
@@ -168,7 +193,9 @@ class GroupWeight(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """Value of JobSpec.group."""
     weight: _builtins.float
+    """Share relative to the other groups that have jobs waiting; above 0."""
     def __init__(
         self,
         *,
@@ -185,12 +212,16 @@ Global___GroupWeight: _TypeAlias = GroupWeight  # noqa: Y015
 
 @_typing.final
 class ListQueuesRequest(_message.Message):
+    """Which page of queues."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer; empty for the first page."""
     def __init__(
         self,
         *,
@@ -207,13 +238,18 @@ Global___ListQueuesRequest: _TypeAlias = ListQueuesRequest  # noqa: Y015
 
 @_typing.final
 class ListQueuesResponse(_message.Message):
+    """One page of queues."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]: ...
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
+        """In order of name."""
+
     def __init__(
         self,
         *,
@@ -230,10 +266,13 @@ Global___ListQueuesResponse: _TypeAlias = ListQueuesResponse  # noqa: Y015
 
 @_typing.final
 class GetQueueRequest(_message.Message):
+    """Which queue to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required."""
     def __init__(
         self,
         *,
@@ -249,11 +288,15 @@ Global___GetQueueRequest: _TypeAlias = GetQueueRequest  # noqa: Y015
 
 @_typing.final
 class GetQueueResponse(_message.Message):
+    """The settings of one queue."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """Always set."""
+
     def __init__(
         self,
         *,
@@ -269,14 +312,20 @@ Global___GetQueueResponse: _TypeAlias = GetQueueResponse  # noqa: Y015
 
 @_typing.final
 class UpdateQueueRequest(_message.Message):
+    """New settings for a queue."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """Names the queue and holds the new values."""
+
     @_builtins.property
-    def update_mask(self) -> _field_mask_pb2.FieldMask: ...
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change, for example "max_concurrency". Required; what it does not name stays."""
+
     def __init__(
         self,
         *,
@@ -293,11 +342,15 @@ Global___UpdateQueueRequest: _TypeAlias = UpdateQueueRequest  # noqa: Y015
 
 @_typing.final
 class UpdateQueueResponse(_message.Message):
+    """The queue after the change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """With its new etag."""
+
     def __init__(
         self,
         *,
@@ -313,12 +366,16 @@ Global___UpdateQueueResponse: _TypeAlias = UpdateQueueResponse  # noqa: Y015
 
 @_typing.final
 class PauseQueueRequest(_message.Message):
+    """Which queue to pause."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required."""
     reason: _builtins.str
+    """For people; shown with the queue. May be empty."""
     def __init__(
         self,
         *,
@@ -335,11 +392,15 @@ Global___PauseQueueRequest: _TypeAlias = PauseQueueRequest  # noqa: Y015
 
 @_typing.final
 class PauseQueueResponse(_message.Message):
+    """The paused queue."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """With `paused` set."""
+
     def __init__(
         self,
         *,
@@ -355,10 +416,13 @@ Global___PauseQueueResponse: _TypeAlias = PauseQueueResponse  # noqa: Y015
 
 @_typing.final
 class ResumeQueueRequest(_message.Message):
+    """Which queue to resume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required."""
     def __init__(
         self,
         *,
@@ -374,11 +438,15 @@ Global___ResumeQueueRequest: _TypeAlias = ResumeQueueRequest  # noqa: Y015
 
 @_typing.final
 class ResumeQueueResponse(_message.Message):
+    """The resumed queue."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """With `paused` cleared."""
+
     def __init__(
         self,
         *,
@@ -394,13 +462,18 @@ Global___ResumeQueueResponse: _TypeAlias = ResumeQueueResponse  # noqa: Y015
 
 @_typing.final
 class PurgeQueueRequest(_message.Message):
+    """Which jobs to remove."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required."""
     @_builtins.property
-    def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.JobState.ValueType]: ...
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.JobState.ValueType]:
+        """Only jobs in these states; PROCESSING is refused. Required, so that nothing is removed by omission."""
+
     def __init__(
         self,
         *,
@@ -417,10 +490,13 @@ Global___PurgeQueueRequest: _TypeAlias = PurgeQueueRequest  # noqa: Y015
 
 @_typing.final
 class PurgeQueueResponse(_message.Message):
+    """What was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PURGED_COUNT_FIELD_NUMBER: _builtins.int
     purged_count: _builtins.int
+    """Jobs that no longer exist."""
     def __init__(
         self,
         *,
@@ -436,16 +512,20 @@ Global___PurgeQueueResponse: _TypeAlias = PurgeQueueResponse  # noqa: Y015
 
 @_typing.final
 class DrainQueueRequest(_message.Message):
+    """Which queue to drain."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Required."""
     reason: _builtins.str
+    """For people; shown with the queue. May be empty."""
     @_builtins.property
     def max_wait(self) -> _duration_pb2.Duration:
-        """At most 60 s."""
+        """Unset answers at once, with what still runs. At most 60 s."""
 
     def __init__(
         self,
@@ -464,14 +544,18 @@ Global___DrainQueueRequest: _TypeAlias = DrainQueueRequest  # noqa: Y015
 
 @_typing.final
 class DrainQueueResponse(_message.Message):
+    """How far the queue is drained."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
     ACTIVE_COUNT_FIELD_NUMBER: _builtins.int
     active_count: _builtins.int
-    """Jobs that still run."""
+    """Jobs that still run; 0 when the queue is drained."""
     @_builtins.property
-    def queue(self) -> Global___Queue: ...
+    def queue(self) -> Global___Queue:
+        """With `paused` set."""
+
     def __init__(
         self,
         *,
@@ -488,11 +572,15 @@ Global___DrainQueueResponse: _TypeAlias = DrainQueueResponse  # noqa: Y015
 
 @_typing.final
 class ClearDeadLettersRequest(_message.Message):
+    """Which dead letters to remove."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FILTER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def filter(self) -> _job_service_pb2.DeadLetterFilter: ...
+    def filter(self) -> _job_service_pb2.DeadLetterFilter:
+        """Empty removes all the caller may see."""
+
     def __init__(
         self,
         *,
@@ -508,10 +596,13 @@ Global___ClearDeadLettersRequest: _TypeAlias = ClearDeadLettersRequest  # noqa: 
 
 @_typing.final
 class ClearDeadLettersResponse(_message.Message):
+    """What was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLEARED_COUNT_FIELD_NUMBER: _builtins.int
     cleared_count: _builtins.int
+    """Dead letters that no longer exist."""
     def __init__(
         self,
         *,

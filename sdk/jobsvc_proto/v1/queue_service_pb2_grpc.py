@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class QueueServiceStub(object):
-    """Queue administration.
+    """Queue administration: limits, pausing, draining, clearing.
     """
 
     def __init__(self, channel):
@@ -78,41 +78,52 @@ class QueueServiceStub(object):
 
 
 class QueueServiceServicer(object):
-    """Queue administration.
+    """Queue administration: limits, pausing, draining, clearing.
     """
 
     def ListQueues(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists all queues with their settings, by name.
+        Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetQueue(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns the settings of one queue.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateQueue(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes the settings that update_mask names; running jobs are not touched.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseQueue(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeQueue(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Starts jobs of a paused queue again.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DrainQueue(self, request, context):
         """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +131,7 @@ class QueueServiceServicer(object):
 
     def PurgeQueue(self, request, context):
         """Removes jobs of the queue that do not run.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,6 +139,7 @@ class QueueServiceServicer(object):
 
     def ClearDeadLetters(self, request, context):
         """Removes dead letters.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +197,7 @@ def add_QueueServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QueueService(object):
-    """Queue administration.
+    """Queue administration: limits, pausing, draining, clearing.
     """
 
     @staticmethod

@@ -27,78 +27,135 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class QueueServiceStub:
-    """Queue administration."""
+    """Queue administration: limits, pausing, draining, clearing."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QueueServiceAsyncStub: ...
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
+    """Lists all queues with their settings, by name.
+    Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+    """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]
+    """Returns the settings of one queue.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]
+    """Changes the settings that update_mask names; running jobs are not touched.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]
+    """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]
+    """Starts jobs of a paused queue again.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DrainQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]
-    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
+    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
-    """Removes jobs of the queue that do not run."""
+    """Removes jobs of the queue that do not run.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ClearDeadLetters: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ClearDeadLettersRequest, _queue_service_pb2.ClearDeadLettersResponse]
-    """Removes dead letters."""
+    """Removes dead letters.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
-    """Queue administration."""
+    """Queue administration: limits, pausing, draining, clearing."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
+    """Lists all queues with their settings, by name.
+    Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+    """
     GetQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]  # type: ignore[assignment]
+    """Returns the settings of one queue.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
+    """Changes the settings that update_mask names; running jobs are not touched.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
+    """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
+    """Starts jobs of a paused queue again.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DrainQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]  # type: ignore[assignment]
-    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
+    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
-    """Removes jobs of the queue that do not run."""
+    """Removes jobs of the queue that do not run.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ClearDeadLetters: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ClearDeadLettersRequest, _queue_service_pb2.ClearDeadLettersResponse]  # type: ignore[assignment]
-    """Removes dead letters."""
+    """Removes dead letters.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Queue administration."""
+    """Queue administration: limits, pausing, draining, clearing."""
 
     @_abc_1.abstractmethod
     def ListQueues(
         self,
         request: _queue_service_pb2.ListQueuesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]: ...
+    ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]:
+        """Lists all queues with their settings, by name.
+        Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+        """
 
     @_abc_1.abstractmethod
     def GetQueue(
         self,
         request: _queue_service_pb2.GetQueueRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.GetQueueResponse, _abc.Awaitable[_queue_service_pb2.GetQueueResponse]]: ...
+    ) -> _typing.Union[_queue_service_pb2.GetQueueResponse, _abc.Awaitable[_queue_service_pb2.GetQueueResponse]]:
+        """Returns the settings of one queue.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def UpdateQueue(
         self,
         request: _queue_service_pb2.UpdateQueueRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.UpdateQueueResponse, _abc.Awaitable[_queue_service_pb2.UpdateQueueResponse]]: ...
+    ) -> _typing.Union[_queue_service_pb2.UpdateQueueResponse, _abc.Awaitable[_queue_service_pb2.UpdateQueueResponse]]:
+        """Changes the settings that update_mask names; running jobs are not touched.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def PauseQueue(
         self,
         request: _queue_service_pb2.PauseQueueRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]: ...
+    ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]:
+        """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ResumeQueue(
         self,
         request: _queue_service_pb2.ResumeQueueRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]: ...
+    ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]:
+        """Starts jobs of a paused queue again.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def DrainQueue(
@@ -106,7 +163,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.DrainQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.DrainQueueResponse, _abc.Awaitable[_queue_service_pb2.DrainQueueResponse]]:
-        """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
+        """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def PurgeQueue(
@@ -114,7 +173,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.PurgeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PurgeQueueResponse, _abc.Awaitable[_queue_service_pb2.PurgeQueueResponse]]:
-        """Removes jobs of the queue that do not run."""
+        """Removes jobs of the queue that do not run.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ClearDeadLetters(
@@ -122,6 +183,8 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ClearDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ClearDeadLettersResponse, _abc.Awaitable[_queue_service_pb2.ClearDeadLettersResponse]]:
-        """Removes dead letters."""
+        """Removes dead letters.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,25 +30,35 @@ class _OverlapPolicy:
 class _OverlapPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverlapPolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OVERLAP_POLICY_UNSPECIFIED: _OverlapPolicy.ValueType  # 0
-    """SKIP."""
+    """Means SKIP."""
     OVERLAP_POLICY_SKIP: _OverlapPolicy.ValueType  # 1
+    """Leave this time out."""
     OVERLAP_POLICY_BUFFER_ONE: _OverlapPolicy.ValueType  # 2
+    """Submit when the previous job has ended; at most one waits."""
     OVERLAP_POLICY_ALLOW: _OverlapPolicy.ValueType  # 3
+    """Submit; both run."""
     OVERLAP_POLICY_CANCEL_PREVIOUS: _OverlapPolicy.ValueType  # 4
+    """Cancel the previous job, then submit."""
 
 class OverlapPolicy(_OverlapPolicy, metaclass=_OverlapPolicyEnumTypeWrapper):
     """What happens when a time comes while the previous job still runs."""
 
 OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.ValueType  # 0
-"""SKIP."""
+"""Means SKIP."""
 OVERLAP_POLICY_SKIP: OverlapPolicy.ValueType  # 1
+"""Leave this time out."""
 OVERLAP_POLICY_BUFFER_ONE: OverlapPolicy.ValueType  # 2
+"""Submit when the previous job has ended; at most one waits."""
 OVERLAP_POLICY_ALLOW: OverlapPolicy.ValueType  # 3
+"""Submit; both run."""
 OVERLAP_POLICY_CANCEL_PREVIOUS: OverlapPolicy.ValueType  # 4
+"""Cancel the previous job, then submit."""
 Global___OverlapPolicy: _TypeAlias = OverlapPolicy  # noqa: Y015
 
 @_typing.final
 class Schedule(_message.Message):
+    """A rule in time and the job that it submits."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
@@ -67,25 +77,39 @@ class Schedule(_message.Message):
     LAST_JOB_ID_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Client-chosen, 1 to 128 characters of [A-Za-z0-9._:-]."""
     cron: _builtins.str
     """5 or 6 fields, Debian cron semantics, also over clock changes."""
     time_zone: _builtins.str
-    """IANA name. Default "UTC"."""
+    """IANA name in which `cron` is read. Default "UTC"."""
     overlap_policy: Global___OverlapPolicy.ValueType
+    """What happens when a time comes while the previous job still runs."""
     paused: _builtins.bool
+    """Output only: set with PauseSchedule and ResumeSchedule."""
     note: _builtins.str
+    """For people, for example why it is paused."""
     etag: _builtins.str
+    """Changes with every update. Send it back to be refused if someone else was faster; empty does not check."""
     last_job_id: _builtins.str
-    """Output only."""
+    """Output only: the newest job it submitted; empty before the first."""
     last_error: _builtins.str
+    """Output only: why the newest submission was refused; empty when it was not."""
     @_builtins.property
-    def spec(self) -> _job_service_pb2.JobSpec: ...
+    def spec(self) -> _job_service_pb2.JobSpec:
+        """Submitted at each time; its earliest_start must be unset."""
+
     @_builtins.property
-    def every(self) -> _duration_pb2.Duration: ...
+    def every(self) -> _duration_pb2.Duration:
+        """Time from one start to the next, counted from start_time; at least 1 s."""
+
     @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """No time before this one counts. Unset means when it was created."""
+
     @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """No time from this one on counts. Unset means never."""
+
     @_builtins.property
     def catchup_window(self) -> _duration_pb2.Duration:
         """Missed times older than this are skipped. Default 1 h."""
@@ -125,13 +149,18 @@ Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
 
 @_typing.final
 class CreateScheduleRequest(_message.Message):
+    """A schedule to save."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    """Names this request: a repeat within 24 hours returns the first answer."""
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """Needs schedule_id, spec and a rule."""
+
     def __init__(
         self,
         *,
@@ -148,11 +177,15 @@ Global___CreateScheduleRequest: _TypeAlias = CreateScheduleRequest  # noqa: Y015
 
 @_typing.final
 class CreateScheduleResponse(_message.Message):
+    """The saved schedule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """With its next times."""
+
     def __init__(
         self,
         *,
@@ -168,10 +201,13 @@ Global___CreateScheduleResponse: _TypeAlias = CreateScheduleResponse  # noqa: Y0
 
 @_typing.final
 class GetScheduleRequest(_message.Message):
+    """Which schedule to look up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Required."""
     def __init__(
         self,
         *,
@@ -187,11 +223,15 @@ Global___GetScheduleRequest: _TypeAlias = GetScheduleRequest  # noqa: Y015
 
 @_typing.final
 class GetScheduleResponse(_message.Message):
+    """One schedule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """Always set."""
+
     def __init__(
         self,
         *,
@@ -207,14 +247,19 @@ Global___GetScheduleResponse: _TypeAlias = GetScheduleResponse  # noqa: Y015
 
 @_typing.final
 class ListSchedulesRequest(_message.Message):
+    """Which schedules to list."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FILTER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     filter: _builtins.str
+    """In the syntax of ListRequest.filter over job_type, queue and paused. Empty lists all."""
     page_size: _builtins.int
+    """Default 50, at most 1000."""
     page_token: _builtins.str
+    """From the last answer, with the same filter; empty for the first page."""
     def __init__(
         self,
         *,
@@ -232,13 +277,18 @@ Global___ListSchedulesRequest: _TypeAlias = ListSchedulesRequest  # noqa: Y015
 
 @_typing.final
 class ListSchedulesResponse(_message.Message):
+    """One page of schedules."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    """Empty on the last page."""
     @_builtins.property
-    def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]: ...
+    def schedules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Schedule]:
+        """In order of id."""
+
     def __init__(
         self,
         *,
@@ -255,14 +305,20 @@ Global___ListSchedulesResponse: _TypeAlias = ListSchedulesResponse  # noqa: Y015
 
 @_typing.final
 class UpdateScheduleRequest(_message.Message):
+    """New values for a schedule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """Names the schedule and holds the new values."""
+
     @_builtins.property
-    def update_mask(self) -> _field_mask_pb2.FieldMask: ...
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change, for example "cron". Required; what it does not name stays."""
+
     def __init__(
         self,
         *,
@@ -279,11 +335,15 @@ Global___UpdateScheduleRequest: _TypeAlias = UpdateScheduleRequest  # noqa: Y015
 
 @_typing.final
 class UpdateScheduleResponse(_message.Message):
+    """The schedule after the change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """With its new etag and next times."""
+
     def __init__(
         self,
         *,
@@ -299,12 +359,16 @@ Global___UpdateScheduleResponse: _TypeAlias = UpdateScheduleResponse  # noqa: Y0
 
 @_typing.final
 class DeleteScheduleRequest(_message.Message):
+    """Which schedule to remove."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Required; one that does not exist is not an error."""
     etag: _builtins.str
+    """Refuse if it has changed since; empty does not check."""
     def __init__(
         self,
         *,
@@ -321,6 +385,8 @@ Global___DeleteScheduleRequest: _TypeAlias = DeleteScheduleRequest  # noqa: Y015
 
 @_typing.final
 class DeleteScheduleResponse(_message.Message):
+    """Empty: the schedule is gone."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -336,12 +402,16 @@ Global___DeleteScheduleResponse: _TypeAlias = DeleteScheduleResponse  # noqa: Y0
 
 @_typing.final
 class PauseScheduleRequest(_message.Message):
+    """Which schedule to pause."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Required."""
     note: _builtins.str
+    """For people; kept with the schedule. May be empty."""
     def __init__(
         self,
         *,
@@ -358,11 +428,15 @@ Global___PauseScheduleRequest: _TypeAlias = PauseScheduleRequest  # noqa: Y015
 
 @_typing.final
 class PauseScheduleResponse(_message.Message):
+    """The paused schedule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """With `paused` set."""
+
     def __init__(
         self,
         *,
@@ -378,10 +452,13 @@ Global___PauseScheduleResponse: _TypeAlias = PauseScheduleResponse  # noqa: Y015
 
 @_typing.final
 class ResumeScheduleRequest(_message.Message):
+    """Which schedule to resume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Required."""
     def __init__(
         self,
         *,
@@ -397,11 +474,15 @@ Global___ResumeScheduleRequest: _TypeAlias = ResumeScheduleRequest  # noqa: Y015
 
 @_typing.final
 class ResumeScheduleResponse(_message.Message):
+    """The resumed schedule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schedule(self) -> Global___Schedule: ...
+    def schedule(self) -> Global___Schedule:
+        """With `paused` cleared and its next times."""
+
     def __init__(
         self,
         *,
@@ -417,12 +498,16 @@ Global___ResumeScheduleResponse: _TypeAlias = ResumeScheduleResponse  # noqa: Y0
 
 @_typing.final
 class TriggerScheduleRequest(_message.Message):
+    """Which schedule to submit once."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     schedule_id: _builtins.str
+    """Required."""
     request_id: _builtins.str
+    """Names this request: a repeat within 24 hours returns the first job."""
     def __init__(
         self,
         *,
@@ -439,11 +524,15 @@ Global___TriggerScheduleRequest: _TypeAlias = TriggerScheduleRequest  # noqa: Y0
 
 @_typing.final
 class TriggerScheduleResponse(_message.Message):
+    """The job that was submitted."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def job(self) -> _job_service_pb2.Job: ...
+    def job(self) -> _job_service_pb2.Job:
+        """As from Submit."""
+
     def __init__(
         self,
         *,
@@ -459,6 +548,8 @@ Global___TriggerScheduleResponse: _TypeAlias = TriggerScheduleResponse  # noqa: 
 
 @_typing.final
 class PreviewScheduleRequest(_message.Message):
+    """Which rule to compute."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CRON_FIELD_NUMBER: _builtins.int
@@ -466,10 +557,15 @@ class PreviewScheduleRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     cron: _builtins.str
+    """As in Schedule.cron."""
     time_zone: _builtins.str
+    """IANA name. Default "UTC"."""
     count: _builtins.int
+    """How many times. Default 5, at most 100."""
     @_builtins.property
-    def after(self) -> _timestamp_pb2.Timestamp: ...
+    def after(self) -> _timestamp_pb2.Timestamp:
+        """First instant that may be returned. Unset means now."""
+
     def __init__(
         self,
         *,
@@ -488,6 +584,8 @@ Global___PreviewScheduleRequest: _TypeAlias = PreviewScheduleRequest  # noqa: Y0
 
 @_typing.final
 class PreviewScheduleResponse(_message.Message):
+    """What the rule means."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TIMES_FIELD_NUMBER: _builtins.int
@@ -495,7 +593,9 @@ class PreviewScheduleResponse(_message.Message):
     description: _builtins.str
     """Plain words, for example "At 03:00 on Monday through Friday"."""
     @_builtins.property
-    def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]: ...
+    def times(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """In order; fewer than asked for when the rule ends."""
+
     def __init__(
         self,
         *,

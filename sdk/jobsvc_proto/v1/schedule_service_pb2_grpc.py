@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ScheduleServiceStub(object):
-    """Recurring submissions.
+    """Recurring submissions: cron rules and intervals.
     """
 
     def __init__(self, channel):
@@ -83,53 +83,68 @@ class ScheduleServiceStub(object):
 
 
 class ScheduleServiceServicer(object):
-    """Recurring submissions.
+    """Recurring submissions: cron rules and intervals.
     """
 
     def CreateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Saves a schedule; its first job comes at its next time.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Returns one schedule with its next times.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSchedules(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists schedules, by id.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes the fields that update_mask names; next times follow the new rule.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes a schedule; jobs that it submitted go on.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Submits nothing until resumed.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSchedule(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Goes on with the next time; what was missed in between is skipped.
+        Not available yet: answers UNIMPLEMENTED.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TriggerSchedule(self, request, context):
-        """Submits once, now.
+        """Submits once, now, whatever the rule says.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +152,7 @@ class ScheduleServiceServicer(object):
 
     def PreviewSchedule(self, request, context):
         """Computes the next times of a cron expression without saving anything.
+        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,7 +215,7 @@ def add_ScheduleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScheduleService(object):
-    """Recurring submissions.
+    """Recurring submissions: cron rules and intervals.
     """
 
     @staticmethod

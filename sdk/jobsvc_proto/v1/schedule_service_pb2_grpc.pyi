@@ -27,92 +27,163 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ScheduleServiceStub:
-    """Recurring submissions."""
+    """Recurring submissions: cron rules and intervals."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScheduleServiceAsyncStub: ...
     CreateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]
+    """Saves a schedule; its first job comes at its next time.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     GetSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]
+    """Returns one schedule with its next times.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListSchedules: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]
+    """Lists schedules, by id.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     UpdateSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]
+    """Changes the fields that update_mask names; next times follow the new rule.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DeleteSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]
+    """Removes a schedule; jobs that it submitted go on.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PauseSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.PauseScheduleRequest, _schedule_service_pb2.PauseScheduleResponse]
+    """Submits nothing until resumed.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ResumeSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.ResumeScheduleRequest, _schedule_service_pb2.ResumeScheduleResponse]
+    """Goes on with the next time; what was missed in between is skipped.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     TriggerSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.TriggerScheduleRequest, _schedule_service_pb2.TriggerScheduleResponse]
-    """Submits once, now."""
+    """Submits once, now, whatever the rule says.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PreviewSchedule: _grpc.UnaryUnaryMultiCallable[_schedule_service_pb2.PreviewScheduleRequest, _schedule_service_pb2.PreviewScheduleResponse]
-    """Computes the next times of a cron expression without saving anything."""
+    """Computes the next times of a cron expression without saving anything.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 @_typing.type_check_only
 class ScheduleServiceAsyncStub(ScheduleServiceStub):
-    """Recurring submissions."""
+    """Recurring submissions: cron rules and intervals."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.CreateScheduleRequest, _schedule_service_pb2.CreateScheduleResponse]  # type: ignore[assignment]
+    """Saves a schedule; its first job comes at its next time.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     GetSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.GetScheduleRequest, _schedule_service_pb2.GetScheduleResponse]  # type: ignore[assignment]
+    """Returns one schedule with its next times.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ListSchedules: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ListSchedulesRequest, _schedule_service_pb2.ListSchedulesResponse]  # type: ignore[assignment]
+    """Lists schedules, by id.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     UpdateSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.UpdateScheduleRequest, _schedule_service_pb2.UpdateScheduleResponse]  # type: ignore[assignment]
+    """Changes the fields that update_mask names; next times follow the new rule.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     DeleteSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.DeleteScheduleRequest, _schedule_service_pb2.DeleteScheduleResponse]  # type: ignore[assignment]
+    """Removes a schedule; jobs that it submitted go on.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PauseSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.PauseScheduleRequest, _schedule_service_pb2.PauseScheduleResponse]  # type: ignore[assignment]
+    """Submits nothing until resumed.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     ResumeSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.ResumeScheduleRequest, _schedule_service_pb2.ResumeScheduleResponse]  # type: ignore[assignment]
+    """Goes on with the next time; what was missed in between is skipped.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     TriggerSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.TriggerScheduleRequest, _schedule_service_pb2.TriggerScheduleResponse]  # type: ignore[assignment]
-    """Submits once, now."""
+    """Submits once, now, whatever the rule says.
+    Not available yet: answers UNIMPLEMENTED.
+    """
     PreviewSchedule: _aio.UnaryUnaryMultiCallable[_schedule_service_pb2.PreviewScheduleRequest, _schedule_service_pb2.PreviewScheduleResponse]  # type: ignore[assignment]
-    """Computes the next times of a cron expression without saving anything."""
+    """Computes the next times of a cron expression without saving anything.
+    Not available yet: answers UNIMPLEMENTED.
+    """
 
 class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Recurring submissions."""
+    """Recurring submissions: cron rules and intervals."""
 
     @_abc_1.abstractmethod
     def CreateSchedule(
         self,
         request: _schedule_service_pb2.CreateScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.CreateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.CreateScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.CreateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.CreateScheduleResponse]]:
+        """Saves a schedule; its first job comes at its next time.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def GetSchedule(
         self,
         request: _schedule_service_pb2.GetScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.GetScheduleResponse, _abc.Awaitable[_schedule_service_pb2.GetScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.GetScheduleResponse, _abc.Awaitable[_schedule_service_pb2.GetScheduleResponse]]:
+        """Returns one schedule with its next times.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ListSchedules(
         self,
         request: _schedule_service_pb2.ListSchedulesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.ListSchedulesResponse, _abc.Awaitable[_schedule_service_pb2.ListSchedulesResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.ListSchedulesResponse, _abc.Awaitable[_schedule_service_pb2.ListSchedulesResponse]]:
+        """Lists schedules, by id.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def UpdateSchedule(
         self,
         request: _schedule_service_pb2.UpdateScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.UpdateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.UpdateScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.UpdateScheduleResponse, _abc.Awaitable[_schedule_service_pb2.UpdateScheduleResponse]]:
+        """Changes the fields that update_mask names; next times follow the new rule.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def DeleteSchedule(
         self,
         request: _schedule_service_pb2.DeleteScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.DeleteScheduleResponse, _abc.Awaitable[_schedule_service_pb2.DeleteScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.DeleteScheduleResponse, _abc.Awaitable[_schedule_service_pb2.DeleteScheduleResponse]]:
+        """Removes a schedule; jobs that it submitted go on.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def PauseSchedule(
         self,
         request: _schedule_service_pb2.PauseScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.PauseScheduleResponse, _abc.Awaitable[_schedule_service_pb2.PauseScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.PauseScheduleResponse, _abc.Awaitable[_schedule_service_pb2.PauseScheduleResponse]]:
+        """Submits nothing until resumed.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def ResumeSchedule(
         self,
         request: _schedule_service_pb2.ResumeScheduleRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_schedule_service_pb2.ResumeScheduleResponse, _abc.Awaitable[_schedule_service_pb2.ResumeScheduleResponse]]: ...
+    ) -> _typing.Union[_schedule_service_pb2.ResumeScheduleResponse, _abc.Awaitable[_schedule_service_pb2.ResumeScheduleResponse]]:
+        """Goes on with the next time; what was missed in between is skipped.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def TriggerSchedule(
@@ -120,7 +191,9 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.TriggerScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.TriggerScheduleResponse, _abc.Awaitable[_schedule_service_pb2.TriggerScheduleResponse]]:
-        """Submits once, now."""
+        """Submits once, now, whatever the rule says.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
     @_abc_1.abstractmethod
     def PreviewSchedule(
@@ -128,6 +201,8 @@ class ScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _schedule_service_pb2.PreviewScheduleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_schedule_service_pb2.PreviewScheduleResponse, _abc.Awaitable[_schedule_service_pb2.PreviewScheduleResponse]]:
-        """Computes the next times of a cron expression without saving anything."""
+        """Computes the next times of a cron expression without saving anything.
+        Not available yet: answers UNIMPLEMENTED.
+        """
 
 def add_ScheduleServiceServicer_to_server(servicer: ScheduleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
