@@ -1,0 +1,3 @@
+-- The one clock of a shard, in milliseconds: never that of a client.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,0 +1,73 @@
+-- The end of an attempt. Only the holder of the present lease can report it; a late or repeated report changes nothing.
+
+local function record_attempt(id, attempt, worker, start_ms, outcome, error_json)
+  local entry = '{"number":' .. attempt .. ',"worker_id":' .. cjson.encode(worker) .. ',"start_ms":' .. start_ms
+    .. ',"end_ms":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error_json ~= '' and error_json or 'null') .. '}'
+  redis.call('RPUSH', part_key(id, 'attempts'), entry)
+  redis.call('LTRIM', part_key(id, 'attempts'), -50, -1)
+end
+
+local function close_job(id, queue, state, version, batch)
+  redis.call('HSET', job_key(id), 'state', state, 'version', version, 'end_ms', now)
+  redis.call('ZADD', queue_key(queue, state), now, id)
+  redis.call('HINCRBY', queue_key(queue, 'counters'), state, 1)
+  if state == 'failed' and batch and batch ~= '' then
+    redis.call('LPUSH', batch_key(batch) .. ':failures', id)
+    redis.call('LTRIM', batch_key(batch) .. ':failures', 0, 4)
+  end
+end
+
+local function make_ready(id, queue, version, since_ms, priority)
+  redis.call('HSET', job_key(id), 'state', 'queued', 'version', version)
+  redis.call('ZADD', queue_key(queue, 'ready'), ready_score(since_ms, HEAD_START[priority] or 0), id)
+  wake(queue)
+end
+
+local function make_scheduled(id, queue, version, due_ms)
+  local key = queue_key(queue, 'scheduled')
+  redis.call('HSET', job_key(id), 'state', 'scheduled', 'version', version, 'due_ms', due_ms)
+  redis.call('ZADD', key, due_ms, id)
+  -- whoever waits for this queue computes its timer anew when this job is the next to become due
+  if redis.call('ZRANGE', key, 0, 0)[1] == id then wake(queue) end
+end
+
+-- outcome: completed | failed | retried | snoozed | cancelled | released. Returns ok | already | lost.
+local function finish(id, token, outcome, delay_ms, body)
+  local r = redis.call('HMGET', job_key(id), 'state', 'token', 'version', 'queue', 'batch', 'attempt', 'priority',
+    'start_ms', 'worker', 'cancel_ms', 'due_ms', 'create_ms')
+  if r[2] ~= token then return 'lost' end
+  if r[1] ~= 'processing' then return 'already' end
+  local version, queue, batch, attempt = r[3] + 1, r[4], r[5], r[6]
+  redis.call('ZREM', queue_key(queue, 'leases'), id)
+  if r[10] and (outcome == 'failed' or outcome == 'retried' or outcome == 'released' or outcome == 'snoozed') then
+    outcome = 'cancelled' -- told to stop: whatever else happened, it does not come back
+  end
+  local state = outcome
+  if outcome == 'completed' then
+    if body ~= '' then redis.call('SET', part_key(id, 'result'), body) end
+    close_job(id, queue, 'completed', version, batch)
+  elseif outcome == 'failed' or outcome == 'cancelled' then
+    record_attempt(id, attempt, r[9], r[8], outcome, body)
+    close_job(id, queue, outcome, version, batch)
+  elseif outcome == 'released' then
+    redis.call('HINCRBY', job_key(id), 'attempt', -1)
+    if delay_ms > 0 then
+      state = 'scheduled'
+      make_scheduled(id, queue, version, now + delay_ms)
+    else
+      state = 'queued'
+      make_ready(id, queue, version, tonumber(r[11] or r[12]), r[7])
+    end
+  else -- retried, snoozed
+    if outcome == 'retried' then
+      record_attempt(id, attempt, r[9], r[8], outcome, body)
+      redis.call('HINCRBY', queue_key(queue, 'counters'), 'retried', 1)
+    else
+      redis.call('HINCRBY', job_key(id), 'attempt', -1)
+    end
+    state = 'scheduled'
+    make_scheduled(id, queue, version, now + delay_ms)
+  end
+  moved(id, version, 'processing', state, batch)
+  return 'ok'
+end

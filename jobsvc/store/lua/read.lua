@@ -1,0 +1,23 @@
+--[[ read: records of jobs.
+KEYS 1 tag of the shard
+ARGV 1 basic | full, then ids
+Returns per id: false, or {record (field, value, ...), progress, spec, cancel, last attempt, arguments, result, attempts};
+     the last three only in full
+Errors none
+Events none ]]
+#flags no-writes
+#include keys
+local full, answer = ARGV[1] == 'full', {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local record = redis.call('HGETALL', job_key(id))
+  if #record == 0 then
+    answer[#answer + 1] = false
+  else
+    answer[#answer + 1] = { record, redis.call('GET', part_key(id, 'progress')), redis.call('GET', part_key(id, 'spec')),
+      redis.call('GET', part_key(id, 'cancel')), redis.call('LINDEX', part_key(id, 'attempts'), -1),
+      full and redis.call('GET', part_key(id, 'arguments')), full and redis.call('GET', part_key(id, 'result')),
+      full and redis.call('LRANGE', part_key(id, 'attempts'), 0, -1) }
+  end
+end
+return answer

@@ -1,0 +1,46 @@
+--[[ sweep: what has to happen as time goes by: scheduled jobs become ready, expired leases are taken back.
+KEYS 1 tag of the shard
+ARGV 1 outage_ms: when nobody has swept for longer, Redis was away or its clock jumped, and all leases are moved on by
+     the gap before anything is reaped; 2 max_lost_attempts unless the job has its own; 3 error of a job that was lost
+     too often (JSON); 4 most jobs handled per queue and kind
+Returns {promoted, reaped, leases moved on by this many ms}
+Errors none
+Events watch:<id>, watch:<batch> ]]
+#flags allow-oom
+#include keys clock core finish promote
+local limit = tonumber(ARGV[4])
+local last = tonumber(redis.call('GETSET', P .. ':swept_ms', now) or now)
+local gap = now - last
+if gap <= tonumber(ARGV[1]) then gap = 0 end
+local promoted, reaped = 0, 0
+
+local function reap(id, queue)
+  local key = job_key(id)
+  redis.call('ZREM', queue_key(queue, 'leases'), id)
+  local r = redis.call('HMGET', key, 'state', 'version', 'batch', 'attempt', 'lost', 'max_lost', 'cancel_ms', 'worker',
+    'start_ms', 'due_ms', 'create_ms', 'priority')
+  if r[1] ~= 'processing' then return end
+  local version, lost = r[2] + 1, (r[5] or 0) + 1
+  redis.call('HSET', key, 'lost', lost)
+  redis.call('HINCRBY', queue_key(queue, 'counters'), 'lost', 1)
+  local state = 'queued'
+  if r[7] then state = 'cancelled' elseif lost > tonumber(r[6] or ARGV[2]) then state = 'failed' end
+  record_attempt(id, r[4], r[8], r[9], 'lost', ARGV[3])
+  if state == 'queued' then
+    make_ready(id, queue, version, tonumber(r[10] or r[11]), r[12])
+  else
+    close_job(id, queue, state, version, r[3])
+  end
+  moved(id, version, 'processing', state, r[3])
+  reaped = reaped + 1
+end
+
+for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
+  local leases = queue_key(queue, 'leases')
+  if gap > 0 then
+    for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZINCRBY', leases, gap, id) end
+  end
+  promoted = promoted + promote(queue)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do reap(id, queue) end
+end
+return { promoted, reaped, gap }
