@@ -67,8 +67,10 @@ def load_error(value: Mapping[str, Any] | None) -> JobError | None:
 
 
 def dump_progress(progress: Progress) -> str:
-    """Write progress, leaving out what was not reported."""
-    return compact({name: value for name, value in asdict(progress).items() if value not in (None, "")})
+    """Write progress, leaving out what was not reported; the time of the report is Redis' to say."""
+    values = asdict(progress)
+    del values["update_ms"]
+    return compact({name: value for name, value in values.items() if value not in (None, "")})
 
 
 def load_attempt(text: str) -> Attempt:
@@ -122,7 +124,7 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
         title=spec.get("title", ""),
         labels=spec.get("labels", {}),
         owner=spec.get("owner", ""),
-        progress=Progress(**json.loads(progress)) if progress else None,
+        progress=Progress(**json.loads(progress), update_ms=number["progress_ms"]) if progress else None,
         error=error,
         cancel=cancel,
         arguments=arguments or None,
@@ -145,6 +147,7 @@ _NUMBERS = (
     "cancel_ms",
     "deliver_ms",
     "kill_ms",
+    "progress_ms",
 )
 
 

@@ -17,13 +17,14 @@ _STATES: dict[int, str] = {
     number: name[_STATE_PREFIX:].lower() for name, number in common_pb2.JobState.items()
 }
 _CATEGORIES: dict[int, str] = {
-    number: name.removeprefix("CATEGORY_").lower() for name, number in common_pb2.JobError.Category.items()
+    int(number): name.removeprefix("CATEGORY_").lower()
+    for name, number in common_pb2.JobError.Category.items()
 }
 _OUTCOMES: dict[int, str] = {
-    number: name.removeprefix("OUTCOME_").lower() for name, number in common_pb2.Attempt.Outcome.items()
+    int(number): name.removeprefix("OUTCOME_").lower() for name, number in common_pb2.Attempt.Outcome.items()
 } | {common_pb2.Attempt.OUTCOME_UNSPECIFIED: "running"}
 _LEVELS: dict[int, str] = {
-    number: name.removeprefix("LEVEL_").lower() for name, number in job_service_pb2.LogLine.Level.items()
+    int(number): name.removeprefix("LEVEL_").lower() for name, number in job_service_pb2.LogLine.Level.items()
 } | {job_service_pb2.LogLine.LEVEL_UNSPECIFIED: "info"}
 
 

@@ -14,7 +14,7 @@ for i = 1, #ARGV, 3 do
     answer[#answer + 1] = 'lost'
   else
     redis.call('SET', part_key(id, 'progress'), ARGV[i + 2])
-    redis.call('HSET', job_key(id), 'version', r[3] + 1)
+    redis.call('HSET', job_key(id), 'version', r[3] + 1, 'progress_ms', now)
     announce(id, r[3] + 1, 'processing', r[4])
     answer[#answer + 1] = r[5] and 'cancel' or 'ok'
   end
