@@ -79,13 +79,13 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
     """The job type's default, which is MEDIUM unless its handler says otherwise."""
     PRIORITY_LOW: _Priority.ValueType  # 10
-    """For work that nobody waits for; starts after all others of about the same age."""
+    """For work that nobody waits for; a medium job may become ready 10 minutes later and still go first."""
     PRIORITY_MEDIUM: _Priority.ValueType  # 20
     """The usual choice."""
     PRIORITY_HIGH: _Priority.ValueType  # 30
-    """For a person who waits; ahead of medium jobs that came up to a few minutes earlier."""
+    """For a person who waits; ahead of medium jobs that became ready up to 50 minutes earlier."""
     PRIORITY_URGENT: _Priority.ValueType  # 40
-    """For what must not wait; ahead of all but very old jobs."""
+    """For what must not wait; ahead of high jobs that became ready up to 5 hours earlier."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """Which of the waiting jobs of a queue goes first. A higher one has a head start in time, so a low one still
@@ -95,13 +95,13 @@ class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """The job type's default, which is MEDIUM unless its handler says otherwise."""
 PRIORITY_LOW: Priority.ValueType  # 10
-"""For work that nobody waits for; starts after all others of about the same age."""
+"""For work that nobody waits for; a medium job may become ready 10 minutes later and still go first."""
 PRIORITY_MEDIUM: Priority.ValueType  # 20
 """The usual choice."""
 PRIORITY_HIGH: Priority.ValueType  # 30
-"""For a person who waits; ahead of medium jobs that came up to a few minutes earlier."""
+"""For a person who waits; ahead of medium jobs that became ready up to 50 minutes earlier."""
 PRIORITY_URGENT: Priority.ValueType  # 40
-"""For what must not wait; ahead of all but very old jobs."""
+"""For what must not wait; ahead of high jobs that became ready up to 5 hours earlier."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
@@ -193,7 +193,7 @@ Global___BlobRef: _TypeAlias = BlobRef  # noqa: Y015
 @_typing.final
 class RetryPolicy(_message.Message):
     """How failed attempts are repeated. A field that is 0, unset or empty takes the job type's value. The delay
-    before attempt n is initial_backoff * backoff_multiplier^(n-2), at most max_backoff, plus or minus jitter.
+    after failed attempt n is initial_backoff * backoff_multiplier^(n-1), at most max_backoff, less a random part.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -214,8 +214,8 @@ class RetryPolicy(_message.Message):
     backoff_multiplier: _builtins.float
     """At least 1. 0 takes the default of 2."""
     jitter: _builtins.float
-    """Fraction of each delay that is random, 0 to 1, so that jobs that failed together do not return together.
-    Default 0.2.
+    """Up to this fraction of each delay is taken off at random, 0 to 1, so that jobs that failed together do not
+    return together. Default 0.2.
     """
     max_lost_attempts: _builtins.int
     """Attempts that may be lost with their worker before the job fails. 0 takes the job type's."""
@@ -229,7 +229,9 @@ class RetryPolicy(_message.Message):
 
     @_builtins.property
     def non_retryable_error_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Exception type names that end the job at once, as in JobError.type, for example "builtins.ValueError"."""
+        """Exception type names that end the job at once: qualified as in JobError.type, for example
+        "builtins.ValueError", or the last part alone.
+        """
 
     @_builtins.property
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
