@@ -15,14 +15,14 @@ import pandas as pd
 from pydantic import Field
 
 from jobsvc import Fail, current_job, handler, track
-from jobsvc.samples import smoothing, tables
+from jobsvc.samples import tables
 from jobsvc.samples.figures import figure, label
+from jobsvc.samples.forecasting import Backtest, Forecaster, Plan
+from jobsvc.samples.smoothing import Floats, point_forecast
 
 QUEUE = "analytics"
 MAX_GROUPS = 200
 VALUES_AT_ONCE = 1_000_000
-BACKTEST_PATHS = 500
-FORECAST_PATHS = 5_000
 MAX_SERIES = 5_000
 
 Name = Annotated[str, Field(min_length=1, max_length=300)]
@@ -72,7 +72,9 @@ def _describe(values: pd.Series[Any], top: int) -> dict[str, Any]:
         described |= {
             "mean": figure(present.mean()),
             "std": figure(present.std()),
-            "quantiles": {str(percent): figure(value) for percent, value in zip(percents, quantiles, strict=True)},
+            "quantiles": {
+                str(percent): figure(value) for percent, value in zip(percents, quantiles, strict=True)
+            },
         }
     return described
 
@@ -112,7 +114,9 @@ def bootstrap_mean(
         # Each portion has its own generator, so the answer does not depend on the order of the work.
         rng = np.random.default_rng((seed, index, start))
         values = groups[index][1]
-        means[index][start : start + size] = values[rng.integers(0, len(values), (size, len(values)))].mean(axis=1)
+        means[index][start : start + size] = values[rng.integers(0, len(values), (size, len(values)))].mean(
+            axis=1
+        )
         done += size
         job = current_job(default=None)
         if job is not None:
@@ -129,7 +133,7 @@ def bootstrap_mean(
     return {"dataset": dataset, "column": column, "by": by, "confidence": confidence, "groups": answer}
 
 
-def _groups(table: pd.DataFrame, column: str, by: str | None) -> list[tuple[Any, smoothing.Floats]]:
+def _groups(table: pd.DataFrame, column: str, by: str | None) -> list[tuple[Any, Floats]]:
     values = tables.numeric_column(table, column)
     if values.empty:
         raise Fail(f"column {column!r} has no values in these rows", code="NO_ROWS")
@@ -137,7 +141,10 @@ def _groups(table: pd.DataFrame, column: str, by: str | None) -> list[tuple[Any,
         return [("all", values.to_numpy())]
     keys = tables.column(table, by).loc[values.index]
     if keys.nunique() > MAX_GROUPS:
-        raise Fail(f"{by!r} has {keys.nunique()} values; at most {MAX_GROUPS} make sense here", code="TOO_MANY_GROUPS")
+        raise Fail(
+            f"{by!r} has {keys.nunique()} values; at most {MAX_GROUPS} make sense here",
+            code="TOO_MANY_GROUPS",
+        )
     return [(label(key), group.to_numpy()) for key, group in values.groupby(keys)]
 
 
@@ -160,7 +167,8 @@ def forecast(
     trend: Literal["damped", "straight"] = "damped",
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.8,
     origins: Annotated[int, Field(ge=1, le=200)] = 36,
-    resolution: Annotated[int, Field(ge=2, le=60)] = 12,
+    resolution: Annotated[int, Field(ge=2, le=60)] = 16,
+    replicas: Annotated[int, Field(ge=0, le=500)] = 0,
     seed: Annotated[int, Field(ge=0)] = 0,
 ) -> dict[str, Any]:
     """Forecast a series by exponential smoothing (Holt-Winters), and say how good such forecasts were.
@@ -179,7 +187,9 @@ def forecast(
         trend: ``damped`` levels off, ``straight`` goes on for ever.
         confidence: Share of the futures that should lie between ``low`` and ``high``.
         origins: Points in time of the backtest; fewer when the series is short.
-        resolution: Values that are tried for each speed. More take longer: time grows with its third power.
+        resolution: Values tried for each speed; time grows with its third power.
+        replicas: Estimate the speeds again on this many simulated pasts, so that the interval also covers that they
+            are not known exactly. 0 takes them as known.
         seed: The same seed gives the same interval.
 
     Returns:
@@ -188,81 +198,57 @@ def forecast(
         ``skill_percent`` (100 is perfect, 0 is as good as naive) and how often the interval held the truth.
     """
     series, dates = _series(tables.select(tables.load(dataset), where), column, date)
-    first_origin = max((smoothing.SEASONS_TO_START * season if season > 1 else 2) + 1, len(series) - horizon - origins + 1)
-    if first_origin >= len(series) - horizon:
+    plan = Plan(series, horizon, season, trend == "damped", confidence, origins, resolution, replicas, seed)
+    if plan.first_origin > plan.last_origin:
         raise Fail(
             f"{len(series)} values are too few to forecast {horizon} steps with a season of {season}",
             code="SERIES_TOO_SHORT",
         )
-    rng = np.random.default_rng(seed)
-    backtest = _Backtest(series, season, horizon, confidence, rng)
-    grid = smoothing.candidates(resolution, seasonal=season > 1, damped=trend == "damped")
-    fit = None
-    walk = smoothing.fits(series, season, grid)
-    for known, fit in enumerate(track(walk, total=len(series), unit="points", step=f"fit {grid.shape[1]} models"), 1):
-        if fit is not None and first_origin <= known <= len(series) - horizon:
-            backtest.add(known, fit)
-    assert fit is not None  # the series is longer than the start
-    drawn = smoothing.simulate(fit, horizon, FORECAST_PATHS, rng)
-    points = smoothing.point_forecast(fit, horizon)
-    low, high = _interval(drawn, confidence)
-    rows = zip(_dates_after(dates, horizon), points, low, high, strict=True)
+    forecaster = Forecaster(plan)
+    for _ in track(
+        forecaster.work(), total=plan.steps, unit="points", step=f"fit {forecaster.candidates} models"
+    ):
+        pass
     return {
         "dataset": dataset,
         "column": column,
         "last": {"date": label(dates.iloc[-1]), "value": figure(series[-1])},
-        "forecast": [
-            {"date": label(day), "value": figure(point), "low": figure(least), "high": figure(most)}
-            for day, point, least, most in rows
-        ],
-        "change_percent": {
-            name: figure(100 * (end / series[-1] - 1)) if series[-1] else None
-            for name, end in (("value", points[-1]), ("low", low[-1]), ("high", high[-1]))
+        **_outlook(forecaster, series[-1], _dates_after(dates, horizon)),
+        "model": {
+            "trend": trend,
+            **dict(zip(("alpha", "beta", "gamma", "phi"), map(figure, forecaster.fit.speeds), strict=True)),
         },
-        "model": {"trend": trend} | {name: figure(getattr(fit, name)) for name in ("alpha", "beta", "gamma", "phi")},
-        "backtest": backtest.summary(),
+        "backtest": _backtest(forecaster.backtest),
     }
 
 
-class _Backtest:
-    """Forecasts from earlier points in time, beside what came."""
-
-    def __init__(
-        self, series: smoothing.Floats, season: int, horizon: int, confidence: float, rng: np.random.Generator
-    ) -> None:
-        self._series, self._season, self._horizon = series, season, horizon
-        self._confidence, self._rng = confidence, rng
-        self._errors: list[smoothing.Floats] = []
-        self._naive: list[smoothing.Floats] = []
-        self._held: list[float] = []
-
-    def add(self, known: int, fit: smoothing.Fit) -> None:
-        """Forecast from the first ``known`` values and compare with those that follow."""
-        came = self._series[known : known + self._horizon]
-        naive = smoothing.seasonal_naive(self._series[:known], self._season, self._horizon)
-        low, high = _interval(smoothing.simulate(fit, self._horizon, BACKTEST_PATHS, self._rng), self._confidence)
-        self._errors.append(np.abs(smoothing.point_forecast(fit, self._horizon) - came))
-        self._naive.append(np.abs(naive - came))
-        self._held.append(float(((low <= came) & (came <= high)).mean()))
-
-    def summary(self) -> dict[str, float | int | None]:
-        mae, naive = float(np.mean(self._errors)), float(np.mean(self._naive))
-        return {
-            "origins": len(self._errors),
-            "mae": figure(mae),
-            "naive_mae": figure(naive),
-            "skill_percent": figure(100 * (1 - mae / naive)) if naive else None,
-            "inside_interval_percent": figure(100 * np.mean(self._held)),
-        }
+def _outlook(forecaster: Forecaster, last: float, dates: list[Any]) -> dict[str, Any]:
+    points = point_forecast(forecaster.fit, len(dates))
+    low, high = forecaster.interval()
+    return {
+        "forecast": [
+            {"date": label(day), "value": figure(value), "low": figure(least), "high": figure(most)}
+            for day, value, least, most in zip(dates, points, low, high, strict=True)
+        ],
+        "change_percent": {
+            name: figure(100 * (end / last - 1)) if last else None
+            for name, end in (("value", points[-1]), ("low", low[-1]), ("high", high[-1]))
+        },
+    }
 
 
-def _interval(drawn: smoothing.Floats, confidence: float) -> tuple[smoothing.Floats, smoothing.Floats]:
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    return low, high
+def _backtest(backtest: Backtest) -> dict[str, float | int | None]:
+    mae, naive = float(np.mean(backtest.mae)), float(np.mean(backtest.naive_mae))
+    return {
+        "origins": len(backtest.mae),
+        "mae": figure(mae),
+        "naive_mae": figure(naive),
+        "skill_percent": figure(100 * (1 - mae / naive)) if naive else None,
+        "inside_interval_percent": figure(100 * np.mean(backtest.inside)),
+    }
 
 
-def _series(table: pd.DataFrame, column: str, date: str) -> tuple[smoothing.Floats, pd.Series[Any]]:
+def _series(table: pd.DataFrame, column: str, date: str) -> tuple[Floats, pd.Series[Any]]:
     values = tables.numeric_column(table, column)
     days = tables.column(table, date).loc[values.index].sort_values(kind="stable")
     if days.duplicated().any():
@@ -271,7 +257,9 @@ def _series(table: pd.DataFrame, column: str, date: str) -> tuple[smoothing.Floa
             code="NOT_A_SERIES",
         )
     if len(days) > MAX_SERIES:
-        raise Fail(f"{len(days)} values are more than the {MAX_SERIES} that are forecast", code="SERIES_TOO_LONG")
+        raise Fail(
+            f"{len(days)} values are more than the {MAX_SERIES} that are forecast", code="SERIES_TOO_LONG"
+        )
     return values.loc[days.index].to_numpy(), days
 
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,28 +24,23 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 DAMPED = (0.8, 0.9, 0.95, 0.98)
-SEASONS_TO_START = 2
+SEASONS_TO_BEGIN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The best candidate as of one point in time.
+    """One candidate and the state it is in at one point in time.
 
     Attributes:
-        alpha: How fast the level follows, 0 to 1.
-        beta: How fast the trend follows, 0 to 1.
-        gamma: How fast the season follows, 0 to 1; 0 without a season.
-        phi: How much of the trend remains from one step to the next; 1 for a straight line.
+        speeds: (alpha, beta, gamma, phi): how fast level, trend and season follow, each 0 to 1, and how much of the
+            trend remains from one step to the next.
         level: Level at that point.
         trend: Change of the level in one step.
         season: What is added in each of the following steps of a season; ``[0.]`` without a season.
         rmse: Root of the mean squared one-step error so far, in the unit of the series.
     """
 
-    alpha: float
-    beta: float
-    gamma: float
-    phi: float
+    speeds: tuple[float, float, float, float]
     level: float
     trend: float
     season: Floats
@@ -68,90 +61,108 @@ def candidates(resolution: int, *, seasonal: bool, damped: bool) -> Floats:
     return np.stack([axis.ravel() for axis in np.meshgrid(steps, steps, gamma, phi, indexing="ij")])
 
 
-def fits(series: Floats, season: int, grid: Floats) -> Iterator[Fit | None]:
-    """Walk along the series and yield, after each value, the best candidate so far.
+def begin(series: Floats, season: int, speeds: tuple[float, float, float, float] = (0, 0, 0, 1)) -> Fit:
+    """Take level, trend and season from the first values, as if they were a line plus a season.
 
     Args:
-        series: Equally spaced values, oldest first; at least ``2 * season`` of them, and more than two.
+        series: Equally spaced values, oldest first; at least ``values_to_begin(season)`` of them.
+        season: Steps in a season; 1 means none.
+        speeds: What the fit shall carry.
+    """
+    first = series[: values_to_begin(season)]
+    if season == 1:
+        return Fit(speeds, float(first[-1]), float(first[-1] - first[0]), np.zeros(1), 0.0)
+    one, two = first[:season], first[season:]
+    trend = float(two.mean() - one.mean()) / season
+    line = first.mean() + trend * (np.arange(len(first)) - (len(first) - 1) / 2)
+    seasonal = (first - line).reshape(SEASONS_TO_BEGIN, season).mean(axis=0)
+    return Fit(speeds, float(line[-1]), trend, seasonal - seasonal.mean(), 0.0)
+
+
+def values_to_begin(season: int) -> int:
+    """Return how many values ``begin`` uses up."""
+    return SEASONS_TO_BEGIN * season
+
+
+def fits(series: Floats, season: int, grid: Floats) -> Iterator[Fit]:
+    """Walk along the series and yield, after each value, the candidate that was best so far.
+
+    Args:
+        series: Equally spaced values, oldest first; more than ``values_to_begin(season)``.
         season: Steps in a season; 1 means none.
         grid: As from ``candidates``.
 
     Yields:
-        One item a value of ``series``; ``None`` for the values that the start needs.
+        One fit for each value after those that the beginning uses up.
     """
-    alpha, beta, gamma, phi = grid
-    start = SEASONS_TO_START * season if season > 1 else 2
-    level, trend, seasonal = _start(series[:start], season)
-    levels = np.full(grid.shape[1], level)
-    trends = np.full(grid.shape[1], trend)
-    seasons = np.repeat(seasonal[:, None], grid.shape[1], axis=1)
     squared = np.zeros(grid.shape[1])
-    for _ in range(start):
-        yield None
-    for t in range(start, len(series)):
-        now = t % season
-        expected = levels + phi * trends
-        error = series[t] - (expected + seasons[now])
+    for count, (error, levels, trends, seasons) in enumerate(_walk(series, season, grid), 1):
         squared += error * error
-        levels = expected + alpha * error
-        trends = phi * trends + alpha * beta * error
-        if season > 1:
-            seasons[now] += (1 - alpha) * gamma * error
         best = int(np.argmin(squared))
         yield Fit(
-            *(float(value) for value in grid[:, best]),
+            speeds=(grid[0, best], grid[1, best], grid[2, best], grid[3, best]),
             level=float(levels[best]),
             trend=float(trends[best]),
-            season=np.roll(seasons[:, best], -(now + 1)),
-            rmse=float(np.sqrt(squared[best] / (t - start + 1))),
+            season=np.roll(seasons[:, best], -(count % season)),
+            rmse=float(np.sqrt(squared[best] / count)),
         )
 
 
-def _start(first: Floats, season: int) -> tuple[float, float, Floats]:
-    """Take level, trend and season from the first two seasons, as if the series were a line plus a season."""
-    if season == 1:
-        return float(first[-1]), float(first[-1] - first[0]), np.zeros(1)
-    one, two = first[:season], first[season:]
-    trend = float(two.mean() - one.mean()) / season
-    line = first.mean() + trend * (np.arange(len(first)) - (len(first) - 1) / 2)
-    seasonal = (first - line).reshape(SEASONS_TO_START, season).mean(axis=0)
-    # The forecast of the next value is level + phi trend + season, so the level is the line at the last value.
-    return float(line[-1]), trend, seasonal - seasonal.mean()
+def errors(series: Floats, season: int, fit: Fit) -> Floats:
+    """Return the one-step errors that the candidate of ``fit`` makes along a series."""
+    one = np.array(fit.speeds)[:, None]
+    return np.array([error[0] for error, *_ in _walk(series, season, one)])
+
+
+def _walk(series: Floats, season: int, grid: Floats) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+    """Let all candidates take in one value after the other; yield their errors, levels, trends and seasons."""
+    alpha, beta, gamma, phi = grid
+    start = begin(series, season)
+    levels = np.full(grid.shape[1], start.level)
+    trends = np.full(grid.shape[1], start.trend)
+    seasons = np.repeat(start.season[:, None], grid.shape[1], axis=1)
+    for t, value in enumerate(series[values_to_begin(season) :]):
+        expected = levels + phi * trends
+        error = value - (expected + seasons[t % season])
+        levels = expected + alpha * error
+        trends = phi * trends + alpha * beta * error
+        if season > 1:
+            seasons[t % season] += (1 - alpha) * gamma * error
+        yield error, levels, trends, seasons
 
 
 def point_forecast(fit: Fit, horizon: int) -> Floats:
     """Continue the series ``horizon`` steps from where ``fit`` stands."""
-    damping = np.cumsum(fit.phi ** np.arange(1, horizon + 1))
+    damping = np.cumsum(fit.speeds[3] ** np.arange(1, horizon + 1))
     return fit.level + damping * fit.trend + np.resize(fit.season, horizon)
 
 
-def simulate(fit: Fit, horizon: int, paths: int, rng: np.random.Generator) -> Floats:
-    """Draw possible futures: the method's own equations, driven by normal errors of the size seen so far.
+def simulate(fit: Fit, drawn: Floats) -> Floats:
+    """Follow the method's equations from where ``fit`` stands, with given one-step errors.
+
+    Args:
+        fit: Where to begin, and the speeds.
+        drawn: The errors: one row a path, one column a step.
 
     Returns:
-        One row a path, one column a step.
+        The values, in the shape of ``drawn``.
     """
+    alpha, beta, gamma, phi = fit.speeds
     season = len(fit.season)
-    levels = np.full(paths, fit.level)
-    trends = np.full(paths, fit.trend)
-    seasons = np.repeat(fit.season[:, None], paths, axis=1)
-    drawn = np.empty((paths, horizon))
-    for step in range(horizon):
-        error = rng.normal(0.0, fit.rmse, paths)
-        expected = levels + fit.phi * trends
-        drawn[:, step] = expected + seasons[step % season] + error
-        levels = expected + fit.alpha * error
-        trends = fit.phi * trends + fit.alpha * fit.beta * error
-        seasons[step % season] += (1 - fit.alpha) * fit.gamma * error
-    return drawn
+    levels = np.full(len(drawn), fit.level)
+    trends = np.full(len(drawn), fit.trend)
+    seasons = np.repeat(fit.season[:, None], len(drawn), axis=1)
+    paths = np.empty_like(drawn)
+    for step, error in enumerate(drawn.T):
+        expected = levels + phi * trends
+        paths[:, step] = expected + seasons[step % season] + error
+        levels = expected + alpha * error
+        trends = phi * trends + alpha * beta * error
+        if season > 1:
+            seasons[step % season] += (1 - alpha) * gamma * error
+    return paths
 
 
 def seasonal_naive(series: Floats, season: int, horizon: int) -> Floats:
     """Repeat the last season; without one, the last value."""
     return np.resize(series[-season:], horizon)
-
-
-def steady(dates: npt.NDArray[Any]) -> bool:
-    """Whether dates come in steps of about the same length, as months do."""
-    gaps = np.array([float((later - earlier) / np.timedelta64(1, "s")) for earlier, later in pairwise(dates)])
-    return bool(len(gaps)) and bool((gaps > 0).all()) and float(gaps.max()) <= 1.5 * float(np.median(gaps))

@@ -115,7 +115,9 @@ def select(table: pd.DataFrame, where: Mapping[str, str | int | float] | None) -
     kept = table
     for name, wanted in (where or {}).items():
         values = column(kept, name)
-        same = values == wanted if kind(values) in ("integer", "number") else values.astype(str) == str(wanted)
+        same = (
+            values == wanted if kind(values) in ("integer", "number") else values.astype(str) == str(wanted)
+        )
         if not same.any():
             examples = ", ".join(sorted({str(value) for value in values.dropna().unique()[:8]}))
             raise Fail(f"no row has {name} = {wanted!r}; there are, for example: {examples}", code="NO_ROWS")
@@ -132,7 +134,9 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
 
 def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
     if len(table.columns) > MAX_COLUMNS:
-        raise Fail(f"the table has {len(table.columns)} columns, more than {MAX_COLUMNS}", code="TABLE_TOO_WIDE")
+        raise Fail(
+            f"the table has {len(table.columns)} columns, more than {MAX_COLUMNS}", code="TABLE_TOO_WIDE"
+        )
     for name in table.columns:
         dates = _as_dates(table[name])
         if dates is not None:
@@ -189,7 +193,10 @@ def _read_below_data_folder(dataset: str) -> bytes:
     with os.fdopen(handle, "rb") as file:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
-            raise Fail(f"there is no readable file {dataset!r} in the worker's data folder", code="FILE_NOT_AVAILABLE")
+            raise Fail(
+                f"there is no readable file {dataset!r} in the worker's data folder",
+                code="FILE_NOT_AVAILABLE",
+            )
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
         raise Fail(f"{dataset} is larger than {MAX_FILE_BYTES // 2**20} MiB", code="FILE_TOO_LARGE")
