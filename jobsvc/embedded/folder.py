@@ -33,6 +33,11 @@ class DataFolder:
         self.socket = self._socket_path()
         self._supervisor: int | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether this object is the supervisor of the folder."""
+        return self._supervisor is not None
+
     def acquire(self) -> None:
         """Become the one supervisor of this folder, which is made when it is missing.
 

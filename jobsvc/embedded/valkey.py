@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,6 +47,8 @@ class EmbeddedValkey:
         binary: The server to run; by default the one that `find_server` finds.
     """
 
+    name = "embedded Valkey"
+
     def __init__(self, folder: Path, *, binary: Path | None = None) -> None:
         self.folder = DataFolder(folder)
         self.orphan: int | None = None
@@ -75,7 +78,7 @@ class EmbeddedValkey:
             ConfigurationError: The folder is in use or not writable, there is no server binary, or it does not start.
         """
         binary = self._binary or find_server()
-        if self._process is None:
+        if not self.folder.held:
             self.folder.acquire()
         try:
             self._launch(binary)
@@ -84,9 +87,25 @@ class EmbeddedValkey:
             self.stop()
             raise
 
+    def ready(self) -> bool:
+        """Tell whether the server runs; `start` has waited until it answered."""
+        return self.pid is not None
+
     def poll(self) -> int | None:
         """Return None while the server runs, else its exit status."""
         return self._process.poll() if self._process is not None else None
+
+    def ask_to_stop(self) -> None:
+        """Tell the server to write what it has and to end; do not wait."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the server at once if it still runs, and give the folder back."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.folder.release()
 
     def stop(self, timeout_s: float = 10) -> None:
         """Stop the server in good order, or kill it when that takes too long, and give the folder back.
@@ -94,15 +113,11 @@ class EmbeddedValkey:
         Args:
             timeout_s: How long the server may take to write what it has, in seconds.
         """
+        self.ask_to_stop()
         if self._process is not None:
-            self._process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-        self.folder.release()
+        self.kill()
 
     def __enter__(self) -> EmbeddedValkey:
         self.start()
@@ -193,10 +208,8 @@ class EmbeddedValkey:
         """Signal the orphan. The lock proves that a server lives, so the id it wrote down is its own."""
         pid = self.folder.server_pid()
         if pid is not None:
-            try:
+            with suppress(OSError):
                 os.kill(pid, number)
-            except OSError:
-                return
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,164 @@
+"""Commands that talk to a running server, through the SDK."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jobsvc_sdk import Client
+
+STATES = ("blocked", "scheduled", "queued", "processing", "completed", "failed", "cancelled")
+PRIORITIES = ("urgent", "high", "medium", "low")
+
+_ADDRESS = click.option(
+    "--address", envvar="JOBSVC_ADDRESS", metavar="HOST:PORT", help="The server. [127.0.0.1:7443]"
+)
+_QUEUE = click.option("--queue", metavar="NAME", help="Only this queue.")
+
+
+def _connect(address: str | None) -> Client:
+    from jobsvc_sdk import connect
+
+    return connect(address)
+
+
+@click.command()
+@click.argument("job_type", metavar="TYPE")
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--json", "json_text", metavar="OBJECT", help="Arguments as one JSON object; KEY=VALUE go over it."
+)
+@click.option("--queue", metavar="NAME", help="Another queue than the job type's own.")
+@click.option(
+    "--priority", type=click.Choice(PRIORITIES), help="Before or after others of its queue. [medium]"
+)
+@click.option("--title", metavar="TEXT", help="A name for people.")
+@click.option("--job-id", metavar="ID", help="An id of your choice; the same id is the same job.")
+@click.option("--watch", is_flag=True, help="Show its progress until it ends, then its result.")
+@_ADDRESS
+def submit(
+    job_type: str,
+    pairs: tuple[str, ...],
+    json_text: str | None,
+    watch: bool,
+    address: str | None,
+    **options: Any,
+) -> None:
+    """Submit a job, such as: jobsvc submit analytics.profile dataset=cars top=3.
+
+    A VALUE that is JSON is taken as such (3, true, null, ["a", "b"]), any other as text. Prints the job's id.
+    """
+    arguments = _arguments(pairs, json_text)
+    with _connect(address) as client:
+        job = client.submit(job_type, arguments, **{name: value for name, value in options.items() if value})
+        click.echo(job.id)
+        if watch:
+            job.watch()
+            _print_json(job.result())
+
+
+@click.command()
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@_QUEUE
+@click.option("--batch", metavar="ID", help="Only jobs of this batch.")
+@click.option("--type", "job_type", metavar="TYPE", help="Only jobs of this type.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@_ADDRESS
+def jobs(address: str | None, **filters: Any) -> None:
+    """List jobs, the newest first."""
+    from jobsvc.cli import render
+
+    with _connect(address) as client:
+        found = client.jobs(**{name: value for name, value in filters.items() if value is not None})
+        render.jobs([job.status for job in found])
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "--logs",
+    "lines",
+    type=click.IntRange(0, 10_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show the last N lines that it logged.",
+)
+@_ADDRESS
+def show(job_id: str, lines: int, address: str | None) -> None:
+    """Show one job: its state, attempts, error, result and last log lines."""
+    from jobsvc.cli import render
+
+    with _connect(address) as client:
+        job = client.job(job_id)
+        render.job(job.refresh(full=True), list(job.logs())[-lines:] if lines else [])
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the job.")
+@_ADDRESS
+def cancel(job_id: str, reason: str, address: str | None) -> None:
+    """Cancel a job. One that has ended stays as it is."""
+    with _connect(address) as client:
+        job = client.job(job_id)
+        job.cancel(reason)
+        job.refresh()
+        told = ", told to stop" if job.state == "processing" else ""
+        click.echo(f"{job.id} is {job.state}{told}")
+
+
+@click.command()
+@_ADDRESS
+def queues(address: str | None) -> None:
+    """Show how many jobs each queue has in which state."""
+    from jobsvc.cli import render
+
+    with _connect(address) as client:
+        render.queues(client.queues())
+
+
+def _arguments(pairs: tuple[str, ...], json_text: str | None) -> dict[str, Any]:
+    arguments: Any = {}
+    if json_text is not None:
+        try:
+            arguments = json.loads(json_text)
+        except ValueError as error:
+            raise click.BadParameter(f"is not JSON: {error}", param_hint="--json") from error
+        if not isinstance(arguments, dict):
+            raise click.BadParameter('must be an object such as \'{"dataset": "cars"}\'', param_hint="--json")
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="KEY=VALUE")
+        arguments[key] = _value(text)
+    return dict(arguments)
+
+
+def _value(text: str) -> Any:
+    """Read JSON where it is some; NaN and its like are not, and stay text for the server to refuse."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _print_json(value: Any) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print_json(text)
+    else:
+        click.echo(text)
+
+
+COMMANDS = (submit, jobs, show, cancel, queues)

@@ -1,0 +1,192 @@
+"""Tables and texts of the command line. What comes from jobs is shown as text, never as markup or control codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from jobsvc_sdk.values import ErrorValue, JobStatus, LogLine, QueueValue
+
+STYLES = {
+    "blocked": "dim",
+    "scheduled": "cyan",
+    "queued": "blue",
+    "processing": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def jobs(found: Sequence[JobStatus]) -> None:
+    """Print a table of jobs."""
+    if not found:
+        _console().print("no such jobs")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "type", "queue", "state", "progress", "attempt", "age", "what"):
+        table.add_column(name, overflow="fold" if name == "id" else "ellipsis", no_wrap=name != "id")
+    for job in found:
+        table.add_row(
+            *(_plain(word) for word in (job.id, job.job_type, job.queue)),
+            _state(job),
+            _percent(job.percent),
+            str(job.attempt or ""),
+            _age(job.create_time),
+            _plain(_what(job)),
+        )
+    _console().print(table)
+
+
+def job(status: JobStatus, logs: Sequence[LogLine]) -> None:
+    """Print everything that is known about a job."""
+    console = _console()
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(status):
+        facts.add_row(name, value)
+    console.print(facts)
+    if len(status.attempts) > 1:
+        _section(console, "attempts")
+        for attempt in status.attempts:
+            error = f"  {attempt.error.summary}" if attempt.error else ""
+            took = _duration(attempt.start_time, attempt.end_time)
+            console.print(_plain(f"{attempt.number}  {attempt.outcome}  {took}{error}"))
+    if status.error is not None:
+        _section(console, "error")
+        console.print(_plain(_error(status.error)))
+    if logs:
+        _section(console, "log")
+        for line in logs:
+            console.print(_plain(str(line)))
+    if status.result_json is not None:
+        _section(console, "result")
+        console.print(_plain(_indented(status.result_json)))
+
+
+def queues(found: Iterable[QueueValue]) -> None:
+    """Print a table of queues, with the counts of their jobs."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("queue")
+    for state in STYLES:
+        table.add_column(state, justify="right")
+    rows = 0
+    for queue in found:
+        rows += 1
+        name = f"{queue.name} (paused)" if queue.paused else queue.name
+        counts = [int(getattr(queue, state)) for state in STYLES]
+        cells = [Text(str(count), style="dim" if not count else "") for count in counts]
+        table.add_row(_plain(name), *cells)
+    _console().print(table if rows else "no queues yet")
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def _section(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(title, style="bold"))
+
+
+def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
+    attempts = f"{status.attempt} of {status.max_attempts}" if status.max_attempts else str(status.attempt)
+    if status.lost_attempts:
+        attempts += f", {status.lost_attempts} lost with their workers"
+    units = f"{status.completed_units} of {status.total_units or '?'} {status.unit}".strip()
+    progress = [_percent(status.percent), status.step, status.message]
+    progress += [units] if status.completed_units is not None else []
+    facts = {
+        "id": status.id,
+        "title": status.title,
+        "type": status.job_type,
+        "queue": status.queue,
+        "batch": status.batch_id,
+        "progress": "  ".join(part for part in progress if part),
+        "attempt": attempts if status.attempt else "",
+        "created": _moment(status.create_time),
+        "started": _moment(status.start_time),
+        "ended": _moment(status.end_time),
+        "took": _duration(status.start_time, status.end_time) if status.end_time else "",
+        "cancelled": status.cancel_reason,
+        "arguments": status.arguments_json or "",
+    }
+    yield "state", _state(status)
+    for name, value in facts.items():
+        if value:
+            yield name, _plain(value)
+
+
+def _state(status: JobStatus) -> Text:
+    stopping = status.cancel_requested and status.state == "processing"
+    return Text(f"{status.state}, stopping" if stopping else status.state, style=STYLES.get(status.state, ""))
+
+
+def _what(status: JobStatus) -> str:
+    if status.state == "failed" and status.error is not None:
+        return status.error.summary
+    if status.state == "processing" and (status.step or status.message):
+        return " ".join(part for part in (status.step, status.message) if part)
+    return status.title
+
+
+def _error(error: ErrorValue) -> str:
+    code = f" [{error.code}]" if error.code else ""
+    if error.stack_trace:
+        return f"{error.category}{code}\n{error.stack_trace.rstrip()}"
+    return (
+        f"{error.category}{code}: {error.type}: {error.message}"
+        if error.type
+        else f"{error.category}: {error.message}"
+    )
+
+
+def _indented(json_text: str) -> str:
+    try:
+        return json.dumps(json.loads(json_text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return json_text
+
+
+def _plain(text: str) -> Text:
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
+
+
+def _percent(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:.0f} %"
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def _age(moment: datetime | None) -> str:
+    return _span(datetime.now(UTC) - moment) if moment else ""
+
+
+def _duration(start: datetime | None, end: datetime | None) -> str:
+    return _span((end or datetime.now(UTC)) - start) if start else ""
+
+
+def _span(span: timedelta) -> str:
+    """Say how long, in one unit or two: 0.3 s, 42 s, 5 min 3 s, 3 h 20 min, 2 d 5 h."""
+    seconds = max(0.0, span.total_seconds())
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
