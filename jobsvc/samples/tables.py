@@ -40,7 +40,7 @@ def dataset_names() -> tuple[str, ...]:
 def load(dataset: str) -> pd.DataFrame:
     """Read a table by its name, or by its path when it ends in ``.csv``.
 
-    Columns whose texts are dates, all in one format, become dates.
+    Columns whose texts are dates, all in one format, become dates. Infinite numbers count as missing.
 
     Args:
         dataset: A name as in ``dataset_names()``, or a path relative to the data folder.
@@ -49,7 +49,7 @@ def load(dataset: str) -> pd.DataFrame:
         Fail: There is no such table, it is not readable as one, or it is too large. ``code`` says which.
     """
     if dataset.lower().endswith(".csv"):
-        return _with_dates(_parse_csv(dataset, _read_below_data_folder(dataset)))
+        return _tidy(_parse_csv(dataset, _read_below_data_folder(dataset)))
     if dataset not in dataset_names():
         raise Fail(
             f"there is no dataset {dataset!r}; {_did_you_mean(dataset, dataset_names())}, "
@@ -58,8 +58,8 @@ def load(dataset: str) -> pd.DataFrame:
         )
     path = Path(getattr(local_data, dataset.replace("-", "_")).filepath)
     if path.suffix == ".csv":
-        return _with_dates(_parse_csv(dataset, path.read_bytes()))
-    return _with_dates(pd.DataFrame(json.loads(path.read_bytes())))
+        return _tidy(_parse_csv(dataset, path.read_bytes()))
+    return _tidy(pd.DataFrame(json.loads(path.read_bytes())))
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -132,7 +132,7 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"there are: {', '.join(known)}"
 
 
-def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
+def _tidy(table: pd.DataFrame) -> pd.DataFrame:
     if len(table.columns) > MAX_COLUMNS:
         raise Fail(
             f"the table has {len(table.columns)} columns, more than {MAX_COLUMNS}", code="TABLE_TOO_WIDE"
@@ -141,7 +141,7 @@ def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
         dates = _as_dates(table[name])
         if dates is not None:
             table[name] = dates
-    return table
+    return table.replace([float("inf"), float("-inf")], float("nan"))
 
 
 def _as_dates(values: pd.Series[Any]) -> pd.Series[Any] | None:
@@ -181,8 +181,7 @@ def _read_below_data_folder(dataset: str) -> bytes:
         )
     try:
         root = Path(folder).resolve(strict=True)
-        resolved = (root / dataset).resolve()
-        inside = resolved.relative_to(root)
+        inside = (root / dataset).resolve().relative_to(root)
         handle = _open_below(root, inside)
     except (OSError, ValueError, RuntimeError) as problem:
         # One answer for "outside", "missing" and "not readable": a client must not be able to feel its way around.
@@ -191,12 +190,6 @@ def _read_below_data_folder(dataset: str) -> bytes:
             f"there is no readable file {dataset!r} in the worker's data folder", code="FILE_NOT_AVAILABLE"
         ) from problem
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise Fail(
-                f"there is no readable file {dataset!r} in the worker's data folder",
-                code="FILE_NOT_AVAILABLE",
-            )
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
         raise Fail(f"{dataset} is larger than {MAX_FILE_BYTES // 2**20} MiB", code="FILE_TOO_LARGE")
@@ -204,7 +197,7 @@ def _read_below_data_folder(dataset: str) -> bytes:
 
 
 def _open_below(root: Path, inside: Path) -> int:
-    """Open ``root / inside`` without following a symbolic link on the way.
+    """Open the plain file ``root / inside`` without following a symbolic link on the way.
 
     Links were followed when the path was resolved; one that appears since then was put there to lead outside.
     O_NONBLOCK keeps a named pipe from holding up the worker.
@@ -215,6 +208,10 @@ def _open_below(root: Path, inside: Path) -> int:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             os.close(at)
             at = below
-        return os.open(inside.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        handle = os.open(inside.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
     finally:
         os.close(at)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError("not a plain file")
+    return handle
