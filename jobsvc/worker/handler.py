@@ -1,0 +1,151 @@
+"""What a handler is: a typed function with a job type, which is a Dramatiq actor."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+import dramatiq
+
+from jobsvc.broker import current_broker
+from jobsvc.broker.options import priority_of, retry_policy
+from jobsvc.model.catalog import JobType
+from jobsvc.model.errors import ConfigurationError
+from jobsvc.model.job import Priority
+from jobsvc.model.retry import RetryPolicy
+from jobsvc.worker.signature import Arguments, result_schema
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Isolation = Literal["process", "thread"]
+
+DEFAULT_TIMEOUT = timedelta(minutes=30)
+PRIORITIES = {priority.name.lower(): priority for priority in Priority}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """A function that a worker can run, and how.
+
+    Attributes:
+        job_type: What is published about it.
+        function: The function itself.
+        arguments: Reads and checks the arguments.
+    """
+
+    job_type: JobType
+    function: Callable[..., Any]
+    arguments: Arguments
+
+
+def handler(
+    name: str,
+    *,
+    queue: str = "default",
+    max_attempts: int = 3,
+    timeout: timedelta | float | None = DEFAULT_TIMEOUT,
+    isolation: Isolation = "process",
+    priority: str = "medium",
+    backoff: timedelta | float = 1.0,
+    max_backoff: timedelta | float = 60.0,
+) -> Callable[[Callable[P, R]], dramatiq.Actor[P, R]]:
+    """Make a function the handler of a job type.
+
+    The function's signature becomes the JSON Schema that clients see and the server checks; its docstring becomes the
+    description. The decorated function is a Dramatiq actor and can still be called directly, for example in tests.
+    A handler may run more than once for one job (when its worker died): make it idempotent.
+
+    Args:
+        name: Stable dotted name of the job type, e.g. ``"reports.monthly"``; outlives renames of the function.
+        queue: Queue of its jobs unless the caller says otherwise.
+        max_attempts: Failed attempts after which a job has failed; 1 for no retries.
+        timeout: Limit for one attempt, ``timedelta`` or seconds; ``None`` for no limit.
+        isolation: ``"process"`` runs it in a warm child process, which can be killed at any time; ``"thread"`` is for
+            tiny or I/O-bound handlers: faster, but only stopped at checkpoints.
+        priority: ``"urgent"``, ``"high"``, ``"medium"`` or ``"low"``, unless the caller says otherwise.
+        backoff: Delay after the first failed attempt, doubled for each further one; ``timedelta`` or seconds.
+        max_backoff: No delay is longer; ``timedelta`` or seconds.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+    """
+    _check(name, max_attempts, timeout, isolation, priority)
+
+    def decorate(function: Callable[P, R]) -> dramatiq.Actor[P, R]:
+        run = _blocking(function)
+        arguments = Arguments(function, name)
+        job_type = JobType(
+            name=name,
+            queue=queue,
+            description=inspect.getdoc(function) or "",
+            arguments_schema=arguments.schema(),
+            result_schema=result_schema(function),
+            timeout_ms=0 if timeout is None else _ms(timeout),
+            retry=RetryPolicy(max_attempts=max_attempts, initial_ms=_ms(backoff), max_ms=_ms(max_backoff)),
+            priority=PRIORITIES[priority],
+            isolation=isolation,
+        )
+        try:
+            actor = dramatiq.actor(run, actor_name=name, queue_name=queue, broker=current_broker())
+        except ValueError as error:
+            raise ConfigurationError(f"@handler({name!r}) on {function.__qualname__}: {error}") from None
+        declared = cast("dramatiq.Actor[P, R]", actor)
+        declared.handler = Handler(job_type=job_type, function=run, arguments=arguments)  # type: ignore[attr-defined]
+        return declared
+
+    return decorate
+
+
+def handler_of(actor: dramatiq.Actor[Any, Any]) -> Handler:
+    """How to run an actor: as ``@handler`` says, or, for a plain Dramatiq actor, as its options say."""
+    declared: Handler | None = getattr(actor, "handler", None)
+    if declared is not None:
+        return declared
+    arguments = Arguments(actor.fn, actor.actor_name)
+    job_type = JobType(
+        name=actor.actor_name,
+        queue=actor.queue_name,
+        description=inspect.getdoc(actor.fn) or "",
+        arguments_schema=arguments.schema(),
+        timeout_ms=int(actor.options.get("time_limit") or _ms(DEFAULT_TIMEOUT)),
+        retry=retry_policy(actor.options),
+        priority=priority_of(actor.priority),
+    )
+    return Handler(job_type=job_type, function=actor.fn, arguments=arguments)
+
+
+def _ms(duration: timedelta | float) -> int:
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    return max(1, round(seconds * 1_000))
+
+
+def _check(name: str, max_attempts: int, timeout: timedelta | float | None, isolation: str, priority: str) -> None:
+    where = f"@handler({name!r})"
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts) or len(name) > 128:
+        raise ConfigurationError(f'{where}: the job type must be names joined by dots, like "reports.monthly"')
+    if max_attempts < 1:
+        raise ConfigurationError(f"{where}: max_attempts is {max_attempts}; it counts the first attempt, so at least 1")
+    if timeout is not None and (timeout.total_seconds() if isinstance(timeout, timedelta) else timeout) <= 0:
+        raise ConfigurationError(f"{where}: timeout is {timeout}; it must be positive, or None for no limit")
+    if isolation not in ("process", "thread"):
+        raise ConfigurationError(f'{where}: isolation is {isolation!r}; it can be "process" or "thread"')
+    if priority not in PRIORITIES:
+        raise ConfigurationError(f"{where}: priority is {priority!r}; it can be {', '.join(PRIORITIES)}")
+
+
+def _blocking(function: Callable[P, R]) -> Callable[P, R]:
+    """A coroutine function runs in an event loop of its own."""
+    if not inspect.iscoroutinefunction(function):
+        return function
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return asyncio.run(cast("Callable[P, Awaitable[R]]", function)(*args, **kwargs))  # type: ignore[arg-type]
+
+    return run
