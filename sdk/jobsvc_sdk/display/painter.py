@@ -80,6 +80,7 @@ class _Entry:
     dirty: bool = True
     final: bool = False
     painted: float = float("-inf")
+    turn: int = 0
 
     def due(self, interval_s: float) -> float:
         """Give the time of the next paint: a quiet card ticks, so that its clock moves."""
@@ -109,6 +110,7 @@ class Painter:
         self._painting = threading.RLock()
         self._thread: threading.Thread | None = None
         self._pumps = 0
+        self._turns = 0
 
     def offer(self, card: Paintable, *, final: bool = False) -> None:
         """Say that a card has something new to show.
@@ -205,6 +207,7 @@ class Painter:
             entry = self._entries[chosen]
             entry.dirty = False
             entry.painted = self._clock()
+            entry.turn = self._turns = self._turns + 1
             if entry.final:
                 del self._entries[chosen]
             return entry, 0.0
@@ -212,20 +215,21 @@ class Painter:
     def _choose(self) -> tuple[int | None, float]:
         """Find the most urgent entry and the seconds until its time has come; called with the lock held."""
         now = self._clock()
-        urgent, card, due_at = None, None, float("inf")
+        urgent, card, first = None, None, (float("inf"), 0)
         for key, entry in list(self._entries.items()):
             alive = entry.card()
             if alive is None:
                 del self._entries[key]
                 continue
-            due = entry.due(alive.interval_s)
-            if due < due_at or urgent is None:
-                urgent, card, due_at = key, alive, due
+            # The turn makes it fair among those that were painted at the same moment.
+            order = (entry.due(alive.interval_s), entry.turn)
+            if order < first:
+                urgent, card, first = key, alive, order
         if urgent is None or card is None:
             return None, 60.0
         final = self._entries[urgent].final
         keep = 0 if final else KEPT_FOR_ENDS
-        return urgent, max(due_at - now, self._budget.wait(card.cost(final=final), now, keep=keep), 0.0)
+        return urgent, max(first[0] - now, self._budget.wait(card.cost(final=final), now, keep=keep), 0.0)
 
     def _paint(self, entry: _Entry) -> None:
         card = entry.card()

@@ -26,9 +26,8 @@ _Piece: TypeAlias = tuple[str, str, int]
 
 def plain_line(view: View) -> str:
     """Write a view as one line of plain text, with its id and nothing left out."""
-    bar = "".join(_MARKS.get(state, ".") if state else "." for state in _cells(view))
-    rest = [text for text, _, _ in _facts(view)]
-    return " ".join([view.title, view.id, f"[{bar}]", *rest])
+    bar = _drawn_bar(view, BAR_CELLS, colour=False)
+    return " ".join([view.title, view.id, f"[{bar}]", *(text for text, _, _ in _facts(view))])
 
 
 def terminal_line(view: View, width: int, *, colour: bool) -> str:
@@ -37,25 +36,23 @@ def terminal_line(view: View, width: int, *, colour: bool) -> str:
     Args:
         view: What to show.
         width: Columns of the terminal; the line stays one short of it, so that no terminal wraps.
-        colour: Whether escape codes for colours may be used.
+        colour: Whether escape codes for colours, and letters beyond ASCII, may be used.
     """
-    pieces: list[_Piece] = [(view.title, "1", 0), (view.id, _MUTED, 4), ("", "", 0), *_facts(view)]
-    while sum(_columns(piece[0]) + 1 for piece in pieces) + BAR_CELLS > width and any(
-        piece[2] for piece in pieces
+    cells = min(BAR_CELLS, width // 4)
+    pieces: list[_Piece] = [(_cut(view.title, width // 3), "1", 0), (view.id, _MUTED, 4), *_facts(view)]
+    while cells + sum(_columns(text) + 1 for text, _, _ in pieces) > width - 1 and any(
+        late for *_, late in pieces
     ):
-        worst = max(range(len(pieces)), key=lambda at: pieces[at][2])
-        del pieces[worst]
+        del pieces[max(range(len(pieces)), key=lambda at: pieces[at][2])]
+    names = 2 if pieces[1][0] == view.id else 1
+    room = width - 2 - cells
     texts = []
-    room = width - 1
     for text, code, _ in pieces:
-        if not text:
-            texts.append(_drawn_bar(view, colour=colour))
-            room -= BAR_CELLS + 1
-        elif room > 0:
-            shown = _cut(text, room)
-            texts.append(f"\x1b[{code}m{shown}\x1b[0m" if colour and code else shown)
-            room -= _columns(shown) + 1
-    return " ".join(texts)
+        shown = _cut(text, max(0, room))
+        texts.append(f"\x1b[{code}m{shown}\x1b[0m" if colour and code and shown else shown)
+        room -= _columns(shown) + 1
+    texts.insert(names, _drawn_bar(view, cells, colour=colour))
+    return " ".join(text for text in texts if text)
 
 
 class TextBars:
@@ -80,7 +77,8 @@ class TextBars:
         """
         self._stream = stream
         self._redraw = stream.isatty() if redraw is None else redraw
-        self._colour = self._redraw and not os.environ.get("NO_COLOR")
+        unicode = (getattr(stream, "encoding", "") or "").lower().startswith("utf")
+        self._colour = self._redraw and unicode and not os.environ.get("NO_COLOR")
         self._columns = columns
         self._lines: dict[str, str] = {}
         self._drawn = 0
@@ -138,25 +136,26 @@ def _cut(text: str, room: int) -> str:
     return text
 
 
-def _cells(view: View) -> list[str]:
+def _cells(view: View, cells: int) -> list[str]:
     """Give the state word of each cell of the bar, "" for the empty ones at its end."""
-    cells: list[str] = []
+    states: list[str] = []
     covered = 0.0
-    for segment in view.segments:
+    for at, segment in enumerate(view.segments):
         covered += segment.width
-        # A segment that rounds to nothing still gets a cell, unless the bar is full: one failure must be seen.
-        until = max(round(covered * BAR_CELLS / 100), len(cells) + 1)
-        cells += [segment.state] * (min(until, BAR_CELLS) - len(cells))
-    return cells + [""] * (BAR_CELLS - len(cells))
+        # The smallest segment still gets a cell: one failure among a thousand jobs must be seen.
+        later = len(view.segments) - at - 1
+        until = min(max(round(covered * cells / 100), len(states) + 1), cells - later)
+        states += [segment.state] * (until - len(states))
+    return states + [""] * (cells - len(states))
 
 
-def _drawn_bar(view: View, *, colour: bool) -> str:
+def _drawn_bar(view: View, cells: int, *, colour: bool) -> str:
+    states = _cells(view, cells)
     if not colour:
-        return "".join(_MARKS.get(state, "#") if state else "." for state in _cells(view))
-    drawn = ""
-    for state in _cells(view):
-        drawn += f"\x1b[{_COLOURS.get(state, _MUTED) if state else _MUTED}m{'━' if state else '─'}"
-    return drawn + "\x1b[0m"
+        return "".join(_MARKS.get(state, ".") for state in states)
+    return (
+        "".join(f"\x1b[{_COLOURS.get(state, _MUTED)}m{'━' if state else '─'}" for state in states) + "\x1b[0m"
+    )
 
 
 def _facts(view: View) -> list[_Piece]:

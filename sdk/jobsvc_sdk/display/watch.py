@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import queue
 import sys
 import time
@@ -19,9 +20,7 @@ _REDRAW_S = 0.1
 _TICK_S = 0.5
 
 
-def watch_text(
-    sources: Iterable[Source], stream: TextIO | None = None, *, bars: TextBars | None = None
-) -> None:
+def watch_text(sources: Iterable[Source], stream: TextIO | None = None, *, quiet: bool = False) -> None:
     """Show one-line bars until every job and batch has ended.
 
     An interrupt (Ctrl-C) stops the watching, never the jobs.
@@ -29,9 +28,9 @@ def watch_text(
     Args:
         sources: What to watch; each gets a line, in this order.
         stream: Where to write; standard error by default, so that results can be piped.
-        bars: The screen to write to, instead of a new one on ``stream``.
+        quiet: Show nothing, only wait.
     """
-    screen = bars or TextBars(stream or sys.stderr)
+    screen = TextBars(io.StringIO() if quiet else stream or sys.stderr)
     _Watch(list(sources), screen).run()
 
 
