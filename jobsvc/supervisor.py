@@ -28,6 +28,8 @@ LIVED_WELL_S = 30.0
 LOOK_EVERY_S = 0.02
 # How often to say what a slow start waits for.
 SAY_AFTER_S = 10.0
+# When to say what a slow stop waits for.
+SAY_STOP_AFTER_S = 1.0
 # After the server and the workers were asked to stop, how long they may take.
 STOP_PATIENCE_S = 30.0
 
@@ -208,15 +210,23 @@ class Supervisor:
             parts = [part for part in stage if id(part) in known and part.poll() is None]
             for part in parts:
                 part.ask_to_stop()
-            deadline = time.monotonic() + STOP_PATIENCE_S
-            while any(part.poll() is None for part in parts):
-                if self._signals >= enough or time.monotonic() > deadline:
-                    break
-                self._wait(news, LOOK_EVERY_S)
+            self._await_end(parts, news, enough)
             for part in parts:
                 if part.poll() is None:
                     self.say(f"the {part.name} did not stop in time and was killed")
                 part.kill()
+
+    def _await_end(self, parts: Sequence[Part], news: int, enough: int) -> None:
+        """Wait until these parts have ended, for as long as they may take or until ``enough`` signals came."""
+        now = time.monotonic()
+        deadline, say_at = now + STOP_PATIENCE_S, now + SAY_STOP_AFTER_S
+        while running := [part.name for part in parts if part.poll() is None]:
+            if self._signals >= enough or time.monotonic() > deadline:
+                return
+            if time.monotonic() > say_at:
+                say_at = deadline
+                self.say(f"waiting for what still runs in: {', '.join(running)}; Ctrl-C again ends it now")
+            self._wait(news, LOOK_EVERY_S)
 
     @contextmanager
     def _listening(self) -> Iterator[int]:

@@ -100,16 +100,32 @@ def test_dev_says_how_to_connect_and_runs_the_samples(start: Start) -> None:
 def test_dev_stops_everything_at_a_signal(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     dev = start("--import", HANDLERS, "--processes", "2")
     with connect(dev.await_ready()) as client:
-        job = client.submit("waiting.file", {"path": str(tmp_path / "never")})
+        job = client.submit("waiting.file", {"path": str(tmp_path / "answer")})
         until(lambda: job.refresh().state == "processing")
         assert len(dev.processes()) >= 4
 
-    dev.popen.send_signal(number)
+        dev.popen.send_signal(number)
+        until(lambda: "waiting for what still runs in: worker" in dev.log)
+        (tmp_path / "answer").write_text("42")
 
     assert dev.popen.wait(timeout=30) == 0, dev.log
     assert dev.processes() == []
     assert "killed" not in dev.log
     assert "Traceback" not in dev.log
+
+
+def test_second_ctrl_c_ends_dev_at_once(start: Start, tmp_path: Path) -> None:
+    dev = start("--import", HANDLERS)
+    with connect(dev.await_ready()) as client:
+        job = client.submit("waiting.file", {"path": str(tmp_path / "never")})
+        until(lambda: job.refresh().state == "processing")
+
+    dev.popen.send_signal(signal.SIGINT)
+    until(lambda: "Ctrl-C again" in dev.log)
+    dev.popen.send_signal(signal.SIGINT)
+
+    assert dev.popen.wait(timeout=5) == 0, dev.log
+    assert dev.processes() == []
 
 
 def test_killed_dev_leaves_no_process_and_loses_no_job(start: Start, tmp_path: Path) -> None:
