@@ -16,7 +16,7 @@ import pytest
 from jobsvc_sdk.display.cards import Card, card_for
 from jobsvc_sdk.display.painter import MESSAGES_PER_SECOND, Painter
 
-from .fake import NOW, FakeHub, batch, failed_job, job
+from tests.notebook.fake import NOW, FakeHub, batch, failed_job, job
 
 ipywidgets = pytest.importorskip("ipywidgets")
 from jobsvc_sdk.display.widgets import WIDGET_MIME, Face  # noqa: E402

@@ -12,7 +12,7 @@ from jobsvc_sdk.display import wording
 from jobsvc_sdk.display.state import batch_view, batch_word, job_view
 from jobsvc_sdk.values import STATES, ErrorValue
 
-from .fake import NOW, batch, failed_job, job
+from tests.notebook.fake import NOW, batch, failed_job, job
 
 
 def test_job_view_says_state_step_and_times() -> None:

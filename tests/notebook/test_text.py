@@ -15,7 +15,7 @@ from jobsvc_sdk.display.state import View, batch_view, job_view
 from jobsvc_sdk.display.text import TextBars, plain_line, terminal_line
 from jobsvc_sdk.display.watch import watch_text
 
-from .fake import NOW, FakeHub, batch, failed_job, job
+from tests.notebook.fake import NOW, FakeHub, batch, failed_job, job
 
 BATCH = batch(completed=121, processing=8, queued=66, failed=4, cancelled=1, failures=4)
 

@@ -35,8 +35,9 @@ _STYLE = """<style>
 .jobsvc td{padding:1px 20px 1px 0;text-align:left;border-bottom:1px solid var(--jp-border-color2,#ccc);
  overflow-wrap:anywhere}
 .jobsvc tr{background:none}
-.jobsvc-cancel.widget-button{width:auto;height:26px;line-height:24px;padding:0 10px;border-radius:4px;margin:2px 0 6px;
- font-family:var(--jp-ui-font-family,system-ui,sans-serif)}
+.jobsvc-card,.jobsvc-view{margin:0}
+.jobsvc-cancel.widget-button{align-self:flex-start;width:auto;height:26px;line-height:26px;padding:0 12px;margin:4px 0 6px;
+ border-radius:4px}
 </style>"""
 
 

@@ -2,7 +2,8 @@
 
 In a notebook that is not trusted JupyterLab removes style sheets, ``role`` and ``aria-*`` attributes, vector
 graphics and every declaration that uses a custom property. So: inline style only, literal colours that can be read on
-a light and on a dark page, and elements that mean something by themselves (``progress``, ``details``, ``table``).
+a light and on a dark page, and elements that mean something by themselves (``details``, ``table``); the bar is a
+picture of what the words say.
 """
 
 from __future__ import annotations
@@ -31,28 +32,18 @@ def job_html(view: JobView, as_of: str) -> str:
     head = _head(
         view, "" if view.percent is None else f"{view.percent:.0f}%", view.step, view.attempt, _times(view)
     )
-    value = "" if view.percent is None and not view.terminal else f' value="{_bar_value(view):.0f}"'
-    bar = (
-        f'<progress max="100"{value} style="width:100%;height:10px;margin:4px 0;'
-        f'accent-color:{_colour(view.state)}"></progress>'
-    )
-    return f'<div style="{_FRAME}">{head}{bar}{_error(view)}{_foot(view, as_of)}</div>'
+    return f'<div style="{_FRAME}">{head}{_bar(view)}{_error(view)}{_foot(view, as_of)}</div>'
 
 
 def batch_html(view: BatchView, as_of: str) -> str:
     """Write one batch for the saved file; the arguments are those of `job_html`."""
     times = ", ".join(part for part in (view.times, view.left, view.rate) if part)
     head = _head(view, f"{view.done:,}/{view.total:,}", times)
-    segments = "".join(_segment(segment) for segment in view.segments)
-    bar = (
-        '<div style="display:flex;height:10px;margin:4px 0;background:rgba(128,128,128,0.25);border-radius:5px;'
-        f'overflow:hidden">{segments}</div>'
-    )
     counts = "".join(
         f'<span style="color:{_colour(word)}"><b>{count:,}</b> {word}</span>' for word, count in view.counts
     )
     return (
-        f'<div style="{_FRAME}">{head}{bar}<div style="{_ROW}">{counts}{_muted(view.step)}</div>'
+        f'<div style="{_FRAME}">{head}{_bar(view)}<div style="{_ROW}">{counts}{_muted(view.step)}</div>'
         f"{_failures(view)}{_foot(view, as_of)}</div>"
     )
 
@@ -85,8 +76,13 @@ def _head(view: View, amount: str, *rest: str) -> str:
     return f'<div style="{_ROW}">{"".join(cells)}</div>'
 
 
-def _bar_value(view: JobView) -> float:
-    return max((segment.width for segment in view.segments), default=view.percent or 0.0)
+def _bar(view: View) -> str:
+    # Not the progress element: its empty part stays white on a dark page.
+    segments = "".join(_segment(segment) for segment in view.segments)
+    return (
+        '<div style="display:flex;height:10px;margin:4px 0;background:rgba(128,128,128,0.25);border-radius:5px;'
+        f'overflow:hidden">{segments}</div>'
+    )
 
 
 def _segment(segment: Segment) -> str:
