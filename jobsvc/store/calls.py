@@ -259,7 +259,13 @@ class Exchanged:
 
 
 def exchange(
-    worker_id: str, request: str, *, lease_ms: int, reports: Sequence[Report], want: int, queues: Sequence[str]
+    worker_id: str,
+    request: str,
+    *,
+    lease_ms: int,
+    reports: Sequence[Report],
+    want: int,
+    queues: Sequence[str],
 ) -> Call[Exchanged]:
     """Report attempts that ended and take up to ``want`` jobs, in one round trip.
 
@@ -324,7 +330,11 @@ class Swept:
 def sweep(*, outage_ms: int = OUTAGE_MS, max_lost_attempts: int = MAX_LOST_ATTEMPTS) -> Call[Swept]:
     """Let time have its effect: promote scheduled jobs that are due, take back expired leases."""
     lost = records.dump_error(
-        JobError(ErrorCategory.WORKER_LOST, message="the worker stopped answering while it ran this job", retryable=True)
+        JobError(
+            ErrorCategory.WORKER_LOST,
+            message="the worker stopped answering while it ran this job",
+            retryable=True,
+        )
     )
     words = (outage_ms, max_lost_attempts, lost, SWEEP_LIMIT)
     return Call(load("sweep"), words, lambda reply: Swept(*reply))
@@ -347,7 +357,16 @@ def purge(queue: str, state: JobState, *, max_age_ms: int, max_count: int = 0, s
     Args:
         skip: Jobs to pass over: those that the last call left alone.
     """
-    words = (queue, state.value, max_age_ms, max_count, MIN_RETENTION_MS, skip, SWEEP_LIMIT, REQUEST_MEMORY_MS)
+    words = (
+        queue,
+        state.value,
+        max_age_ms,
+        max_count,
+        MIN_RETENTION_MS,
+        skip,
+        SWEEP_LIMIT,
+        REQUEST_MEMORY_MS,
+    )
     return Call(load("purge"), words, lambda reply: Purged(reply[0], reply[1], reply[2] == 1))
 
 
@@ -355,19 +374,39 @@ def read(job_ids: Sequence[str], *, full: bool = False) -> Call[list[Job | None]
     """Read the records of jobs, ``None`` for those that do not exist. At most some hundreds at a time."""
 
     def parse(reply: Sequence[Any]) -> list[Job | None]:
-        return [parts and records.load_job(job_id, parts) for job_id, parts in zip(job_ids, reply, strict=True)]
+        return [
+            parts and records.load_job(job_id, parts) for job_id, parts in zip(job_ids, reply, strict=True)
+        ]
 
     return Call(load("read"), ("full" if full else "basic", *job_ids), parse)
 
 
-def read_batch(batch_id: str) -> Call[Batch | None]:
-    """Read a batch and its counts."""
-    return Call(load("read_batch"), (batch_id,), lambda reply: reply and records.load_batch(batch_id, reply))
+def read_batch(batch_id: str, *, named: bool = True) -> Call[Batch | None]:
+    """Read a batch and its counts.
+
+    Args:
+        named: Also read the ids that the caller gave to items, which are up to one an item.
+    """
+    words = (batch_id, "named" if named else "")
+    return Call(load("read_batch"), words, lambda reply: reply and records.load_batch(batch_id, reply))
 
 
-def read_logs(keys: Keys, job_id: str) -> Call[list[str]]:
-    """Read the log lines that are kept of a job, oldest first, each a JSON object as text."""
-    return Call(None, ("LRANGE", keys.part(job_id, "logs"), 0, -1), _strings)
+def read_states(job_ids: Sequence[str]) -> Call[list[tuple[JobState, str, str] | None]]:
+    """State, job type and queue of up to a thousand jobs, ``None`` for those that do not exist."""
+
+    def parse(reply: Sequence[Any]) -> list[tuple[JobState, str, str] | None]:
+        return [row and (JobState(row[0]), row[1], row[2]) for row in reply]
+
+    return Call(load("read_states"), tuple(job_ids), parse)
+
+
+def read_logs(keys: Keys, job_id: str, *, newest: int = 0) -> Call[list[str]]:
+    """Read log lines of a job, oldest first, each a JSON object as text.
+
+    Args:
+        newest: Only this many, the newest; 0 for all that are kept.
+    """
+    return Call(None, ("LRANGE", keys.part(job_id, "logs"), -newest, -1), _strings)
 
 
 def count_log_lines(keys: Keys, job_id: str) -> Call[int]:
@@ -429,7 +468,18 @@ def page(
         skip: Leave out that many at the beginning: those with the score ``before`` that were seen already.
     """
     newest = "+inf" if before is None else repr(before)
-    words = ("ZRANGE", keys.queue(queue, PLACES[state]), newest, "-inf", "BYSCORE", "REV", "LIMIT", skip, limit, "WITHSCORES")
+    words = (
+        "ZRANGE",
+        keys.queue(queue, PLACES[state]),
+        newest,
+        "-inf",
+        "BYSCORE",
+        "REV",
+        "LIMIT",
+        skip,
+        limit,
+        "WITHSCORES",
+    )
 
     def parse(reply: Sequence[str]) -> list[tuple[str, float]]:
         return [(job_id, float(score)) for job_id, score in zip(reply[::2], reply[1::2], strict=True)]
@@ -492,6 +542,16 @@ def forget_worker(keys: Keys, worker_id: str) -> list[Call[None]]:
 def forget_old_workers(keys: Keys, *, before_ms: int) -> Call[None]:
     """Drop workers that have not been heard of since an instant."""
     return Call(None, ("ZREMRANGEBYSCORE", keys.workers, "-inf", f"({before_ms}"), _nothing)
+
+
+def wake(marker: str) -> Call[None]:
+    """Set the marker of a queue, so that a waiting worker looks for work."""
+    return Call(None, ("ZADD", marker, 0, "1"), _nothing)
+
+
+def unblock(client_id: int) -> Call[None]:
+    """Let a connection that waits for a marker go on."""
+    return Call(None, ("CLIENT", "UNBLOCK", client_id), _nothing)
 
 
 def clock() -> Call[int]:

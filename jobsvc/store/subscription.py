@@ -18,12 +18,15 @@ Listener = Callable[[str], None]
 PING_EVERY_S = 5.0
 """A quiet connection is asked this often whether it still lives; two silent rounds and it is opened anew."""
 
+_BACK = "back"
+"""Sent behind the channels of a new connection: its echo says that they are confirmed."""
+
 
 class Subscription:
     """Listens on channels, reconnects by itself.
 
-    Messages can be missed while the connection is broken: ``on_gap`` is called each time it is back, so that callers
-    read again what they watch.
+    Messages can be missed while the connection is broken: ``on_gap`` is called each time it is made and Redis has
+    confirmed all channels, so that callers read again what they watch and miss nothing that happens afterwards.
     """
 
     def __init__(self, address: Address) -> None:
@@ -62,7 +65,9 @@ class Subscription:
             async with asyncio.timeout(3):
                 await future
         except TimeoutError:
-            raise StoreUnavailable(f"Redis at {self._address.label} cannot be reached to watch jobs") from None
+            raise StoreUnavailable(
+                f"Redis at {self._address.label} cannot be reached to watch jobs"
+            ) from None
 
     def remove(self, channel: str) -> None:
         """Listen on a channel no longer."""
@@ -82,7 +87,7 @@ class Subscription:
             self._transport.write(hiredis.pack_command(words))
 
     async def _run(self) -> None:
-        first, wait_s = True, 0.05
+        wait_s = 0.05
         while True:
             self._ended.clear()
             try:
@@ -97,9 +102,7 @@ class Subscription:
                     self._send(*words)
                 if self._listeners:
                     self._send("SUBSCRIBE", *self._listeners)
-                if not first:
-                    self.on_gap()
-                first = False
+                self._send("PING", _BACK)
                 await self._stay()
             finally:
                 if self._transport is not None:
@@ -124,6 +127,8 @@ class Subscription:
 
     def _answered(self, answer: Any) -> None:
         self._last_answer = asyncio.get_running_loop().time()
+        if answer in (_BACK, ["pong", _BACK]):
+            self.on_gap()
         if not isinstance(answer, list) or len(answer) < 3:
             return
         kind, channel, text = answer
