@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from jobsvc_sdk.display.source import Listener, Source, Status, Undo
+from jobsvc_sdk.display.source import GoneListener, Listener, Source, Status, Undo
 from jobsvc_sdk.values import STATES, BatchStatus, ErrorValue, FailureValue, JobStatus
 
 NOW = datetime(2025, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -64,6 +64,7 @@ class FakeHub:
     def __init__(self, status: Status) -> None:
         self.status = status
         self.listeners: list[Listener] = []
+        self.gone: list[GoneListener] = []
         self.connection: list[Callable[[bool, str], None]] = []
         self.cancels: list[float] = []
         self.answer: str | Exception = "asked to stop"
@@ -79,13 +80,19 @@ class FakeHub:
             kind="job" if isinstance(self.status, JobStatus) else "batch",
             id=self.status.id,
             owner=self,
+            first=self.status,
             latest=lambda: self.status,
             subscribe=self._subscribe,
             on_connection=self._on_connection,
             cancel=self._cancel,
         )
 
-    def _subscribe(self, listener: Listener) -> Undo:
+    def lose(self, error: Exception) -> None:
+        for listener in list(self.gone):
+            listener(error)
+
+    def _subscribe(self, listener: Listener, gone: GoneListener) -> Undo:
+        self.gone.append(gone)
         self.listeners.append(listener)
         return lambda: listener in self.listeners and self.listeners.remove(listener)
 

@@ -15,7 +15,6 @@ import pytest
 
 from jobsvc_sdk.display.cards import Card, card_for
 from jobsvc_sdk.display.painter import MESSAGES_PER_SECOND, Painter
-
 from tests.notebook.fake import NOW, FakeHub, batch, failed_job, job
 
 ipywidgets = pytest.importorskip("ipywidgets")
@@ -165,6 +164,32 @@ def test_card_shows_that_it_is_reconnecting(page: Page) -> None:
     hub.connection[0](True, "")
     page.turn(0.3)
     assert "reconnecting" not in _html(card)
+
+
+def test_card_says_when_no_more_news_will_come(page: Page) -> None:
+    hub = FakeHub(job())
+    card = page.card(hub)
+    card.show()
+    page.turn(0)
+
+    hub.lose(RuntimeError("there is no such job any more"))
+    page.turn(0.01)
+
+    assert "no longer watched: there is no such job any more" in page.published[-1][0]["text/plain"]
+    assert card.ended.is_set()
+
+
+def test_card_catches_up_with_its_handle_before_the_hub_tells_it(page: Page) -> None:
+    hub = FakeHub(job())
+    card = page.card(hub)
+    card.show()
+    page.turn(0)
+    hub.status = job("completed", version=9)
+
+    card.catch_up()
+    page.turn(0)
+
+    assert "completed" in page.published[-1][0]["text/plain"]
 
 
 def test_card_clock_moves_without_news(page: Page) -> None:

@@ -13,7 +13,6 @@ from jobsvc_sdk.display import live_html, static_html
 from jobsvc_sdk.display.cards import live_markup, static_bundle
 from jobsvc_sdk.display.state import View, batch_view, job_view
 from jobsvc_sdk.values import BatchStatus, ErrorValue, FailureValue, JobStatus
-
 from tests.notebook.fake import NOW, batch, failed_job, job
 
 VIEWS: list[View] = [

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from jobsvc_sdk.display import wording
 from jobsvc_sdk.display.state import batch_view, batch_word, job_view
 from jobsvc_sdk.values import STATES, ErrorValue
-
 from tests.notebook.fake import NOW, batch, failed_job, job
 
 

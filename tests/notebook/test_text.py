@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jobsvc_sdk.display.state import View, batch_view, job_view
 from jobsvc_sdk.display.text import TextBars, plain_line, terminal_line
 from jobsvc_sdk.display.watch import watch_text
-
 from tests.notebook.fake import NOW, FakeHub, batch, failed_job, job
+from tests.waiting import until
 
 BATCH = batch(completed=121, processing=8, queued=66, failed=4, cancelled=1, failures=4)
 
@@ -160,17 +160,29 @@ def test_watch_says_when_the_server_is_away() -> None:
     hub = FakeHub(job(percent=0.0))
     watching = threading.Thread(target=watch_text, args=([hub.source()], log))
     watching.start()
-    while not hub.listeners:
-        watching.join(0.01)
+    until(lambda: hub.listeners)
 
     for listener in hub.connection:
         listener(False, "reconnecting to 127.0.0.1:7443")
-    while "reconnecting to" not in log.getvalue():
-        watching.join(0.01)
+    until(lambda: "reconnecting to" in log.getvalue())
     hub.push(job("failed"))
     watching.join(10)
 
     assert not watching.is_alive()
+
+
+def test_watch_ends_when_no_more_news_will_come() -> None:
+    log = io.StringIO()
+    hub = FakeHub(job(percent=0.0))
+    watching = threading.Thread(target=watch_text, args=([hub.source()], log))
+    watching.start()
+    until(lambda: hub.gone)
+
+    hub.lose(RuntimeError("the client was closed"))
+    watching.join(10)
+
+    assert not watching.is_alive()
+    assert "the client was closed" in log.getvalue()
 
 
 @pytest.mark.parametrize("colour", [True, False])

@@ -85,9 +85,10 @@ class Card:
         self._make_face = face
         self._clock = clock
         self._lock = threading.RLock()
-        self._status = source.latest()
+        self._status = source.first
         self._note = ""
         self._cut_off = ""
+        self._gone = False
         self._face: Face | None = None
         self._displays: list[str] = []
         self._painted: View | None = None
@@ -136,10 +137,25 @@ class Card:
     def on_status(self, status: Status) -> None:
         """Take a newer status; called by the hub, on its thread."""
         with self._lock:
-            if self.ended.is_set() or not self._take(status):
+            if self.ended.is_set() or self._gone or not self._take(status):
                 return
             final = self._view()[0].terminal
         self._painter.offer(self, final=final)
+
+    def on_gone(self, error: Exception) -> None:
+        """Show that no more news will come, and why; called by the hub, on its thread."""
+        with self._lock:
+            if self.ended.is_set():
+                return
+            self._gone = True
+            self._cut_off = wording.one_line(f"no longer watched: {error}", 200)
+        self._painter.offer(self, final=True)
+
+    def catch_up(self) -> None:
+        """Take what the handle knows already, though the hub has not told this card yet."""
+        status = self._source.latest()
+        if status is not None:
+            self.on_status(status)
 
     def on_connection(self, connected: bool, words: str) -> None:
         """Show that the connection is lost or back; called by the hub, on its thread."""
@@ -154,7 +170,8 @@ class Card:
         with self._lock:
             view, now = self._view()
             # Once it has ended there is exactly one more paint, the final one, and that was offered already.
-            if self.ended.is_set() or view.terminal != final or (view == self._painted and not final):
+            over = view.terminal or self._gone
+            if self.ended.is_set() or over != final or (view == self._painted and not final):
                 return 0
             self._painted = view
             sent = 0
@@ -168,8 +185,8 @@ class Card:
         self._end()
         return sent
 
-    def _take(self, status: Status) -> bool:
-        if status.version < self._status.version:
+    def _take(self, status: Status | None) -> bool:
+        if status is None or status.version < self._status.version:
             return False
         self._status = status
         return True
@@ -231,6 +248,13 @@ def card_for(source: Source, make: Callable[[Source], Card]) -> Card:
     return card
 
 
+def catch_up() -> None:
+    """Bring every live card up to what its handle knows."""
+    for card in list(_cards.values()):
+        if not card.ended.is_set():
+            card.catch_up()
+
+
 def _listen(card: Card) -> tuple[Undo, ...]:
     """Subscribe a card without keeping it alive."""
     if card._make_face is None:
@@ -253,6 +277,11 @@ def _listen(card: Card) -> tuple[Undo, ...]:
         if alive is not None:
             alive.on_connection(connected, words)
 
+    def on_gone(error: Exception) -> None:
+        alive = reference()
+        if alive is not None:
+            alive.on_gone(error)
+
     undo.append(source.on_connection(on_connection))
-    undo.append(source.subscribe(on_status))
+    undo.append(source.subscribe(on_status, on_gone))
     return tuple(undo)

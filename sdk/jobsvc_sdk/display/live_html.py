@@ -36,8 +36,8 @@ _STYLE = """<style>
  overflow-wrap:anywhere}
 .jobsvc tr{background:none}
 .jobsvc-card,.jobsvc-view{margin:0}
-.jobsvc-cancel.widget-button{align-self:flex-start;width:auto;height:26px;line-height:26px;padding:0 12px;margin:4px 0 6px;
- border-radius:4px}
+.jobsvc-cancel.widget-button{align-self:flex-start;width:auto;height:26px;line-height:26px;padding:0 12px;
+ margin:4px 0 6px;border-radius:4px}
 </style>"""
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import choose
-from .cards import Card, card_for, static_bundle, view_of
+from .cards import Card, card_for, catch_up, static_bundle, view_of
 from .painter import Painter
 from .source import Source
 from .watch import watch_card, watch_text
@@ -56,7 +56,7 @@ def _card(source: Source, mode: choose.Mode) -> Card:
 
 
 def _static(source: Source) -> dict[str, Any]:
-    return static_bundle(view_of(source.latest(), now := datetime.now(UTC)), now)
+    return static_bundle(view_of(source.latest() or source.first, now := datetime.now(UTC)), now)
 
 
 def _print_line(source: Source) -> None:
@@ -84,6 +84,7 @@ def _flush_before_a_cell_ends() -> None:
 
     def flush(*_: object) -> None:
         with contextlib.suppress(KeyboardInterrupt):
+            catch_up()
             _painter.flush()
 
     shell.events.register("post_run_cell", flush)

@@ -13,6 +13,7 @@ from jobsvc_sdk.values import BatchStatus, JobStatus
 
 Status: TypeAlias = JobStatus | BatchStatus
 Listener: TypeAlias = Callable[[Status], None]
+GoneListener: TypeAlias = Callable[[Exception], None]
 ConnectionListener: TypeAlias = Callable[[bool, str], None]
 Undo: TypeAlias = Callable[[], None]
 
@@ -25,8 +26,10 @@ class Source:
         kind: ``job`` or ``batch``.
         id: Its id.
         owner: Identifies the connection, so that two handles of one job share a card.
-        latest: Gives the newest status that is known, without a call to the server when possible.
-        subscribe: Calls a listener with every newer status, on another thread, until undone. The last one always comes.
+        first: The status at the time the source was made.
+        latest: Gives the newest status that is known here, without a call to the server; None when the handle is gone.
+        subscribe: Calls a listener with every newer status, on another thread, until undone. The last one always
+            comes, or else the second listener is called, once, with the reason why no more will come.
         on_connection: Calls a listener with (connected, text) when the connection breaks or is back, until undone.
         cancel: Asks the server to cancel, within so many seconds; returns what became of it in a few words.
     """
@@ -34,8 +37,9 @@ class Source:
     kind: Literal["job", "batch"]
     id: str
     owner: object
-    latest: Callable[[], Status]
-    subscribe: Callable[[Listener], Undo]
+    first: Status
+    latest: Callable[[], Status | None]
+    subscribe: Callable[[Listener, GoneListener], Undo]
     on_connection: Callable[[ConnectionListener], Undo]
     cancel: Callable[[float], str]
 

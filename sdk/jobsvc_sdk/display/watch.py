@@ -6,7 +6,7 @@ import io
 import queue
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import TextIO
@@ -46,13 +46,14 @@ def watch_card(card: Card, painter: Painter) -> None:
 
 
 class _Watch:
-    """The newest status of each source, and what still runs."""
+    """The newest status of each source, and what still runs. Listeners only queue what happened; `run` does it."""
 
     def __init__(self, sources: list[Source], screen: TextBars) -> None:
         self._screen = screen
-        self._news: queue.SimpleQueue[tuple[str, Status | None, str]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._sources = sources
         self._latest: dict[str, Status] = {}
+        self._gone: set[str] = set()
         self._note = ""
         self._shown_at = 0.0
 
@@ -60,11 +61,13 @@ class _Watch:
         undo: list[Undo] = []
         try:
             for source in self._sources:
-                self._latest[source.id] = source.latest()
+                self._latest[source.id] = source.latest() or source.first
             self._show_all()
             for source in self._sources:
-                undo.append(source.on_connection(self._connection))
-                undo.append(source.subscribe(partial(self._news_of, source.id)))
+                undo.append(source.on_connection(self._on_connection))
+                undo.append(
+                    source.subscribe(partial(self._on_status, source.id), partial(self._on_gone, source.id))
+                )
             while self._running():
                 self._wait()
         finally:
@@ -72,38 +75,47 @@ class _Watch:
                 call()
             self._screen.close()
 
-    def _news_of(self, source_id: str, status: Status) -> None:
-        self._news.put((source_id, status, ""))
+    def _on_status(self, source_id: str, status: Status) -> None:
+        self._news.put(partial(self._take, source_id, status))
 
-    def _connection(self, connected: bool, words: str) -> None:
-        self._news.put(("", None, "" if connected else words or "reconnecting"))
+    def _on_gone(self, source_id: str, error: Exception) -> None:
+        self._news.put(partial(self._lose, source_id, f"no longer watched: {error}"))
+
+    def _on_connection(self, connected: bool, words: str) -> None:
+        self._news.put(partial(self._say, "" if connected else words or "reconnecting"))
+
+    def _take(self, source_id: str, status: Status) -> None:
+        if status.version >= self._latest[source_id].version:
+            self._latest[source_id] = status
+
+    def _lose(self, source_id: str, note: str) -> None:
+        self._gone.add(source_id)
+        self._say(note)
+
+    def _say(self, note: str) -> None:
+        self._note = note
 
     def _running(self) -> bool:
         now = datetime.now(UTC)
-        return not all(view_of(status, now).terminal for status in self._latest.values())
+        return not all(
+            id in self._gone or view_of(status, now).terminal for id, status in self._latest.items()
+        )
 
     def _wait(self) -> None:
-        """Take what is new, and show it: ends and states at once, progress ten times a second at most."""
+        """Take what is new, and show it: ten times a second at most, the end at once."""
         try:
-            self._take(*self._news.get(timeout=_TICK_S))
+            self._news.get(timeout=_TICK_S)()
         except queue.Empty:
             if self._screen.redraws:
                 self._show_all()
             return
-        pause = self._shown_at + _REDRAW_S - time.monotonic()
-        deadline = time.monotonic() + max(0.0, pause)
+        deadline = max(time.monotonic(), self._shown_at + _REDRAW_S)
         while self._running():
             try:
-                self._take(*self._news.get(timeout=max(0.0, deadline - time.monotonic())))
+                self._news.get(timeout=max(0.0, deadline - time.monotonic()))()
             except queue.Empty:
                 break
         self._show_all()
-
-    def _take(self, source_id: str, status: Status | None, note: str) -> None:
-        if status is None:
-            self._note = note
-        elif status.version >= self._latest[source_id].version:
-            self._latest[source_id] = status
 
     def _show_all(self) -> None:
         now = datetime.now(UTC)
