@@ -4,7 +4,7 @@
     ├── InvalidRequest          the request cannot be accepted as it is
     │   ├── MalformedId
     │   ├── UnknownJobType
-    │   └── PayloadTooLarge
+    │   └── ArgumentsTooLarge
     ├── NotFound
     │   ├── JobNotFound
     │   ├── BatchNotFound
@@ -71,10 +71,10 @@ class UnknownJobType(InvalidRequest):
     reason = "UNKNOWN_JOB_TYPE"
 
 
-class PayloadTooLarge(InvalidRequest):
-    """Arguments or a result are above the inline limit."""
+class ArgumentsTooLarge(InvalidRequest):
+    """The arguments are above the inline limit."""
 
-    reason = "PAYLOAD_TOO_LARGE"
+    reason = "ARGUMENTS_TOO_LARGE"
 
 
 class NotFound(JobsvcError):
