@@ -30,7 +30,7 @@ notebook: setup  ## open the first notebook in JupyterLab, with `jobsvc dev` run
 
 .PHONY: test
 test: setup  ## run every test; PYTEST_ARGS='-k word' chooses
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: setup check-code check-proto test  ## what CI runs: lint, types, layers, contract, generated code, then every test

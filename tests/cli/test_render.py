@@ -29,7 +29,7 @@ def test_jobs_show_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
                 percent=41.6,
                 attempt=2,
                 step="load",
-                create_time=NOW - timedelta(minutes=5, seconds=3),
+                create_time=datetime.now(UTC) - timedelta(hours=3, minutes=20, seconds=9),
             ),
             JobStatus(
                 "0-b",
