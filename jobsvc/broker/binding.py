@@ -49,7 +49,7 @@ def unbind(function: Callable[..., Any], named: Mapping[str, Any]) -> tuple[list
         before = [p.name for p in parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
         only_positional += before
     args = [named[name] for name in only_positional if name in named]
-    if rest in named:
+    if rest is not None and rest in named:
         args += named[rest]
     taken = {*only_positional, rest}
     return args, {name: value for name, value in named.items() if name not in taken}

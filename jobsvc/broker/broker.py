@@ -18,6 +18,7 @@ from jobsvc.broker.options import ActorOptions, priority_of
 from jobsvc.model.errors import InvalidRequest, StoreUnavailable
 from jobsvc.model.job import NewJob
 from jobsvc.model.jsontext import dump
+from jobsvc.model.lifecycle import JobState
 from jobsvc.store import calls
 from jobsvc.store.store import Store
 
@@ -74,7 +75,7 @@ class JobBroker(Broker):
         try:
             self.store.run(calls.submit(self._job(message, delay or 0)))
         except StoreUnavailable as error:
-            raise ConnectionClosed(str(error)) from error
+            raise ConnectionClosed(str(error)) from error  # type: ignore[no-untyped-call]
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -115,14 +116,16 @@ class JobBroker(Broker):
         Raises:
             InvalidRequest: Always.
         """
-        raise InvalidRequest(f"queue {queue_name!r} is served by `jobsvc worker --import MODULE`, not by Dramatiq's own")
+        raise InvalidRequest(
+            f"queue {queue_name!r} is served by `jobsvc worker --import MODULE`, not by Dramatiq's own"
+        )
 
     def flush(self, queue_name: str) -> None:
         """Cancel everything in a queue that does not run."""
         if queue_name not in self._queues:
-            raise QueueNotFound(queue_name)
-        for state in ("queued", "scheduled"):
-            while found := self.store.run(calls.page(self.store.keys, queue_name, calls.JobState(state), limit=200)):
+            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
+        for state in (JobState.QUEUED, JobState.SCHEDULED):
+            while found := self.store.run(calls.page(self.store.keys, queue_name, state, limit=200)):
                 self.store.run(calls.cancel([job_id for job_id, _ in found], reason="the queue was flushed"))
 
     def flush_all(self) -> None:
@@ -146,7 +149,7 @@ class JobBroker(Broker):
             if not rows[0].queued + rows[0].processing + rows[0].scheduled:
                 return
             if deadline is not None and time.monotonic() > deadline:
-                raise QueueJoinTimeout(queue_name)
+                raise QueueJoinTimeout(queue_name)  # type: ignore[no-untyped-call]
             time.sleep(0.02)
 
 

@@ -92,7 +92,9 @@ def _parse_float(text: str) -> float:
 
 def _parse_int(text: str) -> int:
     if len(text) > MAX_NUMBER_LENGTH:
-        raise JsonProblem(f"has a whole number of {len(text)} digits; at most {MAX_NUMBER_LENGTH} are allowed")
+        raise JsonProblem(
+            f"has a whole number of {len(text)} digits; at most {MAX_NUMBER_LENGTH} are allowed"
+        )
     return int(text)
 
 

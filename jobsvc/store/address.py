@@ -37,7 +37,7 @@ def parse_address(url: str) -> Address:
         ConfigurationError: It is not such a URL.
     """
     try:
-        parts: dict[str, Any] = dict(parse_url(url))
+        parts: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
         label = _without_password(url)
     except ValueError as error:
         raise ConfigurationError(

@@ -12,7 +12,7 @@ import hiredis
 
 from jobsvc.model.errors import StoreUnavailable
 from jobsvc.store.address import Address
-from jobsvc.store.calls import Argument
+from jobsvc.store.resp import Argument, pack, reader
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -22,7 +22,7 @@ class _Protocol(asyncio.Protocol):
     """Bytes in, answers out, in order."""
 
     def __init__(self, on_answer: Callable[[Any], None], on_end: Callable[[Exception | None], None]) -> None:
-        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        self._reader = reader()
         self._on_answer = on_answer
         self._on_end = on_end
 
@@ -99,7 +99,7 @@ class AsyncConnection:
         self._waiting.append((future, loop.time()))
         if not self._unsent:
             loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(tuple(words)))
+        self._unsent.append(pack(words))
         if self._watchdog is None:
             self._watchdog = loop.call_later(1.0, self._watch)
         return future
@@ -130,7 +130,9 @@ class AsyncConnection:
                     self.close()
                     raise StoreUnavailable(f"Redis at {address.label} refuses: {answer}")
         except (OSError, TimeoutError) as error:
-            raise StoreUnavailable(f"Redis at {address.label} cannot be reached: {error or 'no answer'}") from error
+            raise StoreUnavailable(
+                f"Redis at {address.label} cannot be reached: {error or 'no answer'}"
+            ) from error
 
     def _answered(self, answer: Any) -> None:
         future, _ = self._waiting.popleft()
@@ -144,7 +146,9 @@ class AsyncConnection:
         for future, _ in waiting:
             if not future.done():
                 future.set_exception(
-                    StoreUnavailable(f"Redis at {self._address.label} closed the connection: {exc or 'it ended'}")
+                    StoreUnavailable(
+                        f"Redis at {self._address.label} closed the connection: {exc or 'it ended'}"
+                    )
                 )
 
     def _watch(self) -> None:

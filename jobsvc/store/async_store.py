@@ -95,7 +95,8 @@ class AsyncStore:
         if conflicts and all_or_nothing:
             await self.run(calls.abort(batch.id))
             raise IdConflict(
-                f"{len(conflicts)} items have a job_id that is taken, the first is item {conflicts[0]}; nothing was queued",
+                f"{len(conflicts)} items have a job_id that is taken, the first is item {conflicts[0]}; "
+                "nothing was queued",
                 indexes=",".join(map(str, conflicts)),
             )
         return await self.run(calls.commit(batch.id)), conflicts

@@ -17,7 +17,7 @@ import hiredis
 
 from jobsvc.model.errors import StoreUnavailable
 from jobsvc.store.address import Address
-from jobsvc.store.calls import Argument
+from jobsvc.store.resp import Argument, pack, reader
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
@@ -35,7 +35,7 @@ class Connection:
         self._address = address
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
-        self._reader = hiredis.Reader()
+        self._reader = reader()
 
     def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands without waiting for their answers.
@@ -44,7 +44,7 @@ class Connection:
             StoreUnavailable: Redis cannot be reached; what was sent may have been carried out.
         """
         try:
-            self._open().sendall(b"".join(hiredis.pack_command(tuple(words)) for words in commands))
+            self._open().sendall(b"".join(pack(words) for words in commands))
         except OSError as error:
             raise self._broken(error) from error
 
@@ -71,7 +71,8 @@ class Connection:
         if self._reader.has_data():
             return True
         with contextlib.suppress(OSError, ValueError):
-            ready, _, _ = select.select([self._socket, *others], [], [], max(0.0, timeout_s))
+            watched: list[Any] = [self._socket, *others]
+            ready, _, _ = select.select(watched, [], [], max(0.0, timeout_s))
             return self._socket in ready
         return True
 
@@ -81,7 +82,7 @@ class Connection:
             with contextlib.suppress(OSError):
                 self._socket.close()
         self._socket = None
-        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        self._reader = reader()
 
     def _open(self) -> socket.socket:
         if self._socket is not None:
@@ -100,7 +101,7 @@ class Connection:
         sock.settimeout(self._timeout_s)
         self._socket = sock
         for words in address.greeting:
-            sock.sendall(hiredis.pack_command(words))
+            sock.sendall(pack(words))
             answer = self._read(time.monotonic() + self._timeout_s)
             if isinstance(answer, hiredis.ReplyError):
                 raise OSError(str(answer))

@@ -36,11 +36,11 @@ class Keys:
         return f"{self.tag}:job:{job_id}"
 
     def part(self, job_id: str, part: str) -> str:
-        """A larger part of a job: ``arguments``, ``result``, ``progress``, ``spec``, ``cancel``, ``attempts``, ``logs``."""
+        """A larger part of a job: arguments, result, progress, spec, cancel, attempts or logs."""
         return f"{self.tag}:{part}:{job_id}"
 
     def queue(self, queue: str, part: str) -> str:
-        """A part of a queue: ``ready``, ``scheduled``, ``leases``, ``completed``, ``failed``, ``cancelled`` (sorted sets), ``wake``, ``counters``."""
+        """A part of a queue: ready, scheduled, leases, completed, failed or cancelled (sorted sets), wake, counters."""
         return f"{self.tag}:queue:{queue}:{part}"
 
     def batch(self, batch_id: str) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from jobsvc.model.errors import IdConflict, JobsvcError, StoreFull, StoreUnavailable
 
-_RETRY_LATER = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF")
+_RETRY_LATER = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "NOREPLICAS",
+    "MISCONF",
+)
 
 
 def to_error(text: str, label: str) -> JobsvcError:

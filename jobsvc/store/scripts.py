@@ -40,7 +40,9 @@ def load(name: str) -> Script:
     def expand(match: re.Match[str]) -> str:
         if match[1] == "flags":
             return ""
-        return "\n".join((_FOLDER / "includes" / f"{part}.lua").read_text("utf-8") for part in match[2].split())
+        return "\n".join(
+            (_FOLDER / "includes" / f"{part}.lua").read_text("utf-8") for part in match[2].split()
+        )
 
     body = f"#!lua{' flags=' + flags[0] if flags else ''}\n{_DIRECTIVE.sub(expand, source)}"
     return Script(name, body, hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest().encode())

@@ -10,10 +10,11 @@ import hiredis
 
 from jobsvc.model.errors import StoreUnavailable
 from jobsvc.store.address import parse_address
-from jobsvc.store.calls import Argument, Call
+from jobsvc.store.calls import Call
 from jobsvc.store.connection import Connection
 from jobsvc.store.keys import Keys
 from jobsvc.store.replies import is_missing_script, to_error
+from jobsvc.store.resp import Argument
 
 T = TypeVar("T")
 

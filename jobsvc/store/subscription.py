@@ -7,11 +7,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import hiredis
-
 from jobsvc.model.errors import StoreUnavailable
 from jobsvc.store.address import Address
 from jobsvc.store.async_connection import open_transport
+from jobsvc.store.resp import pack
 
 Listener = Callable[[str], None]
 
@@ -84,7 +83,7 @@ class Subscription:
 
     def _send(self, *words: str) -> None:
         if self._transport is not None:
-            self._transport.write(hiredis.pack_command(words))
+            self._transport.write(pack(words))
 
     async def _run(self) -> None:
         wait_s = 0.05

@@ -27,9 +27,13 @@ class Cancelled(BaseException):
     Like ``KeyboardInterrupt`` it is not an ``Exception``, so that ``except Exception`` does not swallow it.
     """
 
+    __module__ = "jobsvc"
+
 
 class TimeLimitExceeded(BaseException):
     """The attempt has used up its time. Raised at a checkpoint; let it pass, after cleaning up."""
+
+    __module__ = "jobsvc"
 
 
 class Fail(Exception):
@@ -39,6 +43,8 @@ class Fail(Exception):
         message: What is wrong, for people.
         code: What is wrong, for programs, e.g. ``INVALID_CREDENTIALS``.
     """
+
+    __module__ = "jobsvc"
 
     def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
@@ -54,9 +60,15 @@ class Retry(Exception):
         code: Why, for programs, e.g. ``RATE_LIMITED``.
     """
 
-    def __init__(self, after: timedelta | float, message: str = "asked to be tried again", *, code: str = "") -> None:
+    __module__ = "jobsvc"
+
+    def __init__(
+        self, after: timedelta | float, message: str = "asked to be tried again", *, code: str = ""
+    ) -> None:
         super().__init__(message)
-        self.after_ms = max(0, round(after.total_seconds() * 1_000 if isinstance(after, timedelta) else after * 1_000))
+        self.after_ms = max(
+            0, round(after.total_seconds() * 1_000 if isinstance(after, timedelta) else after * 1_000)
+        )
         self.code = code
 
 
@@ -161,7 +173,12 @@ class JobContext:
         self._voice.log(level, str(text)[:MAX_TEXT_LENGTH])
 
     def track(
-        self, items: Iterable[T], total: int | None = None, *, unit: str | None = None, step: str | None = None
+        self,
+        items: Iterable[T],
+        total: int | None = None,
+        *,
+        unit: str | None = None,
+        step: str | None = None,
     ) -> Iterator[T]:
         """Go through ``items`` and report how far that is, like ``tqdm``; every item is a checkpoint.
 

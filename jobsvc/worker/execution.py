@@ -85,7 +85,9 @@ class Handlers:
         try:
             args, kwargs = handler.arguments.read(task.arguments)
         except ValueError as error:
-            return Ended(error=JobError(ErrorCategory.INVALID_ARGUMENTS, message=f"arguments of {task.type}: {error}"))
+            return Ended(
+                error=JobError(ErrorCategory.INVALID_ARGUMENTS, message=f"arguments of {task.type}: {error}")
+            )
         enter(
             JobContext(
                 job_id=task.job_id,
@@ -107,7 +109,9 @@ class Handlers:
         finally:
             enter(None)
 
-    def _run_with_middleware(self, handler: Handler, task: Task, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _run_with_middleware(
+        self, handler: Handler, task: Task, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
         message = MessageProxy(
             dramatiq.Message(
                 queue_name=task.queue,
@@ -139,7 +143,9 @@ def _completed(value: Any, limit_bytes: int) -> Ended:
             text = dump(to_jsonable_python(value, serialize_unknown=False, inf_nan_mode="constants"))
     except (JsonProblem, PydanticSerializationError, ValueError, RecursionError) as error:
         what = f"the handler returned {_kind(value)}, which cannot be kept as JSON: {error}"
-        return _bad_result(f"{what}; return numbers, strings, lists, dictionaries, dataclasses or pydantic models")
+        return _bad_result(
+            f"{what}; return numbers, strings, lists, dictionaries, dataclasses or pydantic models"
+        )
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limit_bytes:
         return _bad_result(
@@ -162,22 +168,18 @@ def _failed(error: BaseException) -> Ended:
         return Ended(error=JobError(ErrorCategory.CANCELLED, message=str(error)))
     if isinstance(error, TimeLimitExceeded):
         trace = _trace(error, error.__traceback__)
-        return Ended(error=JobError(ErrorCategory.TIMEOUT, message=str(error), stack_trace=trace, retryable=True))
+        return Ended(
+            error=JobError(ErrorCategory.TIMEOUT, message=str(error), stack_trace=trace, retryable=True)
+        )
     described = JobError(
         ErrorCategory.APPLICATION,
-        type=_type_name(type(error)),
+        type=f"{type(error).__module__}.{type(error).__qualname__}",
         message=str(error)[:MAX_MESSAGE_LENGTH],
         stack_trace=_trace(error, error.__traceback__),
         code=error.code if isinstance(error, Fail | Retry) else "",
         retryable=not isinstance(error, Fail),
     )
     return Ended(error=described, after_ms=error.after_ms if isinstance(error, Retry) else None)
-
-
-def _type_name(kind: type[BaseException]) -> str:
-    if kind in (Fail, Retry):
-        return f"jobsvc.{kind.__name__}"
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _trace(error: BaseException, trace: TracebackType | None) -> str:

@@ -91,7 +91,8 @@ def handler(
             isolation=isolation,
         )
         try:
-            actor = dramatiq.actor(run, actor_name=name, queue_name=queue, broker=current_broker())
+            declare: Any = dramatiq.actor  # its overloads know no function together with options
+            actor = declare(run, actor_name=name, queue_name=queue, broker=current_broker())
         except ValueError as error:
             raise ConfigurationError(f"@handler({name!r}) on {function.__qualname__}: {error}") from None
         declared = cast("dramatiq.Actor[P, R]", actor)
@@ -124,13 +125,19 @@ def _ms(duration: timedelta | float) -> int:
     return max(1, round(seconds * 1_000))
 
 
-def _check(name: str, max_attempts: int, timeout: timedelta | float | None, isolation: str, priority: str) -> None:
+def _check(
+    name: str, max_attempts: int, timeout: timedelta | float | None, isolation: str, priority: str
+) -> None:
     where = f"@handler({name!r})"
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts) or len(name) > 128:
-        raise ConfigurationError(f'{where}: the job type must be names joined by dots, like "reports.monthly"')
+        raise ConfigurationError(
+            f'{where}: the job type must be names joined by dots, like "reports.monthly"'
+        )
     if max_attempts < 1:
-        raise ConfigurationError(f"{where}: max_attempts is {max_attempts}; it counts the first attempt, so at least 1")
+        raise ConfigurationError(
+            f"{where}: max_attempts is {max_attempts}; it counts the first attempt, so at least 1"
+        )
     if timeout is not None and (timeout.total_seconds() if isinstance(timeout, timedelta) else timeout) <= 0:
         raise ConfigurationError(f"{where}: timeout is {timeout}; it must be positive, or None for no limit")
     if isolation not in ("process", "thread"):

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from inspect import Parameter
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.errors import PydanticSchemaGenerationError
 
 from jobsvc.broker.binding import catch_all, unbind
@@ -31,7 +39,8 @@ class Arguments:
         self._name = name
         self._parameters = list(inspect.signature(function).parameters.values())
         self._simple = all(
-            p.annotation is Parameter.empty and p.kind is Parameter.POSITIONAL_OR_KEYWORD for p in self._parameters
+            p.annotation is Parameter.empty and p.kind is Parameter.POSITIONAL_OR_KEYWORD
+            for p in self._parameters
         )
         self._model = self._build()
 
@@ -59,7 +68,9 @@ class Arguments:
             except ValidationError as error:
                 raise ValueError(_explain(error)) from None
             names = {field: info.alias or field for field, info in type(model).model_fields.items()}
-            named = {names[field]: getattr(model, field) for field in model.model_fields_set if field in names}
+            named = {
+                names[field]: getattr(model, field) for field in model.model_fields_set if field in names
+            }
             named.update(model.model_extra or {})
         return unbind(self._function, named)
 

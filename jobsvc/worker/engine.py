@@ -1,0 +1,310 @@
+"""The slots of one worker process: threads that take jobs, run them and report what came of them.
+
+Nothing is handed from one thread to another. A thread that has finished a job reports it and takes the next one in the
+same round trip, together with what other threads finished meanwhile. When there is nothing to do, one thread at a time
+waits for Redis to wake it; the others queue behind it, and whoever gets a job lets the next one through.
+
+Only what can run now is claimed. The exception are jobs so short that several run within ``LOOK_AHEAD_MS``: then a few
+more are taken along, and given back if they should not have started after all (``give_back``).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+
+import structlog
+
+from jobsvc.model.errors import JobsvcError
+from jobsvc.model.lifecycle import Outcome
+from jobsvc.store import calls
+from jobsvc.store.calls import Claim, Report
+from jobsvc.store.store import Store
+from jobsvc.worker.decision import decide
+from jobsvc.worker.execution import Handlers, Task
+from jobsvc.worker.isolation import ForkServer, ProcessRunner, Runner, ThreadRunner
+from jobsvc.worker.outbox import Outbox
+from jobsvc.worker.wake import Waker
+
+LOOK_AHEAD_MS = 4.0
+MAX_LOOK_AHEAD = 16
+UNKNOWN_TYPE_DELAY_MS = 2_000
+"""A job whose type is not known here goes back for this long: another worker on the queue may know it."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Running:
+    """An attempt that this worker is responsible for, from its claim until its report is written."""
+
+    claim: Claim
+    claimed_at: float
+    timeout_ms: int = 0
+    runner: Runner | None = None
+    task: Task | None = None
+    started_at: float = 0.0
+    asked: str = ""
+    asked_at: float = 0.0
+    killed: bool = False
+
+
+class Engine:
+    """Runs jobs on a number of slots.
+
+    Args:
+        store: The store.
+        worker_id: Id of this worker process.
+        handlers: What can be run.
+        fork_server: Makes child processes; ``None`` when no handler wants one.
+        queues: Queues to serve.
+        slots: Number of jobs to run at the same time.
+        lease_ms: How long a lease lasts without being renewed, milliseconds.
+        result_limit_bytes: Largest result, bytes of JSON.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        worker_id: str,
+        handlers: Handlers,
+        fork_server: ForkServer | None,
+        queues: Sequence[str],
+        slots: int,
+        lease_ms: int,
+        result_limit_bytes: int,
+    ) -> None:
+        self.store = store
+        self.worker_id = worker_id
+        self.handlers = handlers
+        self.queues = list(queues)
+        self.slots = slots
+        self.lease_ms = lease_ms
+        self.running: dict[tuple[str, str], Running] = {}
+        self.outbox = Outbox(store)
+        self._fork_server = fork_server
+        self._result_limit_bytes = result_limit_bytes
+        self._stopping = threading.Event()
+        self._local: deque[Claim] = deque()
+        self._reports: deque[Report] = deque()
+        self._exchanging = threading.Lock()
+        self._exchange_queue = 0
+        self._counting = threading.Lock()
+        self._connection = store.connection()
+        self._request = ""
+        self._requests = 0
+        self._incarnation = token_hex(4)
+        self._idling = threading.Lock()
+        self._waker = Waker(store, self.queues)
+        self._due_at: float | None = None
+        self._mean_ms = LOOK_AHEAD_MS
+        self._away = False
+        self._threads: list[threading.Thread] = []
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the slots."""
+        for number in range(self.slots):
+            thread = threading.Thread(target=self._slot, name=f"jobsvc-slot-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Take nothing more, let running jobs finish for ``grace_s`` seconds, and give the others back."""
+        self._stopping.set()
+        self._waker.interrupt()
+        deadline = time.monotonic() + grace_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for running in list(self.running.values()):
+            self._reports.append(Report(running.claim.job_id, running.claim.token, Outcome.RELEASED))
+        if self._reports:
+            with self._exchanging:
+                self._exchange(0)
+        for running in list(self.running.values()):
+            if running.runner is not None:
+                running.runner.close()
+
+    @property
+    def busy(self) -> int:
+        """Number of attempts this worker is responsible for now."""
+        return len(self.running)
+
+    # -- a slot -------------------------------------------------------------------------------------------------
+
+    def _slot(self) -> None:
+        thread_runner = ThreadRunner(self.handlers)
+        process_runner = ProcessRunner(self._fork_server) if self._fork_server is not None else None
+        if process_runner is not None:
+            process_runner.warm_up()
+        while (claim := self._next()) is not None:
+            self._run(claim, thread_runner, process_runner)
+        if process_runner is not None:
+            process_runner.close()
+
+    def _run(self, claim: Claim, thread_runner: ThreadRunner, process_runner: ProcessRunner | None) -> None:
+        handler = self.handlers.find(claim.type)
+        if handler is None:
+            log.warning(
+                "a queue has a job that this worker has no handler for; giving it back", job_type=claim.type
+            )
+            self._reports.append(Report(claim.job_id, claim.token, Outcome.RELEASED, UNKNOWN_TYPE_DELAY_MS))
+            return
+        running = self.running.get((claim.job_id, claim.token))
+        if running is None:
+            return  # its lease was lost before it began
+        job_type = handler.job_type
+        task = Task(
+            job_id=claim.job_id,
+            token=claim.token,
+            type=claim.type,
+            queue=claim.queue,
+            attempt=claim.attempt,
+            max_attempts=claim.max_attempts or job_type.retry.max_attempts,
+            batch_id=claim.batch_id,
+            arguments=claim.arguments,
+            result_limit_bytes=self._result_limit_bytes,
+        )
+        isolated = job_type.isolation == "process" and process_runner is not None
+        runner: Runner = process_runner if isolated and process_runner is not None else thread_runner
+        running.timeout_ms = claim.timeout_ms or job_type.timeout_ms
+        running.task, running.started_at = task, time.monotonic()
+        running.runner = runner
+        ended = runner.run(task, self.outbox)
+        self._mean_ms += 0.1 * ((time.monotonic() - running.started_at) * 1_000 - self._mean_ms)
+        try:
+            self.outbox.write(task)
+        except JobsvcError as error:
+            log.warning(
+                "the last progress and log lines of a job were lost", job_id=task.job_id, error=str(error)
+            )
+        self._reports.append(decide(claim, ended, job_type.retry, random.random))
+
+    # -- getting work -------------------------------------------------------------------------------------------
+
+    def _next(self) -> Claim | None:
+        """The next job to run; ``None`` when the worker stops."""
+        with self._counting:
+            self._exchange_queue += 1
+        with self._exchanging:
+            with self._counting:
+                self._exchange_queue -= 1
+            stopping = self._stopping.is_set()
+            if not self._local or stopping:
+                # those who wait for this lock have finished a job too, and want another
+                wanted = 0 if stopping else 1 + self._exchange_queue + self._look_ahead()
+                if wanted or self._reports:
+                    self._exchange(wanted)
+            if self._local and not stopping:
+                return self._local.popleft()
+        return self._idle()
+
+    def _idle(self) -> Claim | None:
+        while not self._stopping.is_set():
+            with self._idling:
+                with self._exchanging:
+                    if self._local and not self._stopping.is_set():
+                        return self._local.popleft()
+                marker = self._waker.wait(self._due_at)
+                claim = self._fetch(marker)
+                if claim is not None:
+                    return claim
+        return None
+
+    def _fetch(self, marker: bool) -> Claim | None:
+        with self._exchanging:
+            wanted = 0 if self._stopping.is_set() else self.slots - len(self.running)
+            if wanted > 0:
+                self._exchange(wanted)
+            elif marker:
+                self._put_marker_back()
+            return self._local.popleft() if self._local and not self._stopping.is_set() else None
+
+    def _put_marker_back(self) -> None:
+        try:
+            self._waker.put_back()
+        except JobsvcError as error:
+            self._pause(error)
+
+    def _look_ahead(self) -> int:
+        if self._mean_ms >= LOOK_AHEAD_MS / 2:
+            return 0
+        return min(MAX_LOOK_AHEAD, int(LOOK_AHEAD_MS / max(self._mean_ms, 0.05)))
+
+    def _exchange(self, want: int) -> None:
+        """Write what has been reported and claim up to ``want`` jobs. The caller holds ``_exchanging``."""
+        reports = list(self._reports)
+        if not self._request:
+            self._requests += 1
+            self._request = f"{self._incarnation}-{self._requests}"
+        call = calls.exchange(
+            self.worker_id,
+            self._request,
+            lease_ms=self.lease_ms,
+            reports=reports,
+            want=want,
+            queues=self.queues,
+        )
+        try:
+            answer = self.store.run_on(self._connection, call)
+        except JobsvcError as error:
+            # the reports are kept and the request keeps its name: whatever was carried out is not done twice
+            self._pause(error)
+            return
+        if self._away:
+            self._away = False
+            log.info("Redis answers again; going on")
+        self._request = ""
+        if len(self.queues) > 1:
+            self.queues.append(self.queues.pop(0))  # no queue is always looked at first
+        for report, reply in zip(reports, answer.replies, strict=True):
+            self._reports.popleft()
+            self._forget(report, reply)
+        self._due_at = None if answer.due_in_ms is None else time.monotonic() + answer.due_in_ms / 1_000
+        now = time.monotonic()
+        for claim in answer.claims:
+            self.running[claim.job_id, claim.token] = Running(claim, now)
+            self._local.append(claim)
+
+    def _forget(self, report: Report, reply: str) -> None:
+        key = (report.job_id, report.token)
+        self.running.pop(key, None)
+        self.outbox.forget(key)
+        if reply == "lost":
+            log.warning(
+                "the lease of a job was lost, so what this attempt did was refused; it runs again or ran elsewhere",
+                job_id=report.job_id,
+                outcome=report.outcome.value,
+            )
+
+    def _pause(self, error: JobsvcError) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("Redis does not answer; trying again until it does", error=str(error))
+        self._stopping.wait(random.uniform(0.1, 0.4))
+
+    # -- what the keeper asks for -------------------------------------------------------------------------------
+
+    def give_back(self, older_than_s: float) -> None:
+        """Give back jobs that were claimed and have not begun since ``older_than_s`` seconds."""
+        if not self._local:
+            return
+        limit = time.monotonic() - older_than_s
+        with self._exchanging:
+            stale = [claim for claim in self._local if self._claimed_before(claim, limit)]
+            for claim in stale:
+                self._local.remove(claim)
+                self._reports.append(Report(claim.job_id, claim.token, Outcome.RELEASED))
+            if stale:
+                self._exchange(0)
+
+    def _claimed_before(self, claim: Claim, limit: float) -> bool:
+        running = self.running.get((claim.job_id, claim.token))
+        return running is None or running.claimed_at < limit

@@ -1,0 +1,213 @@
+"""What happens beside the running jobs of a worker: one thread keeps their leases, hears of cancellations and limits.
+
+It runs no code of handlers. Every piece of its work is small and may fail without harm: the next round does it again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import structlog
+
+from jobsvc.model.catalog import JobType, WorkerInfo
+from jobsvc.model.errors import JobsvcError, StoreUnavailable
+from jobsvc.store import calls
+from jobsvc.store.store import Store
+from jobsvc.worker.engine import Engine, Running
+
+TICK_S = 0.05
+REPORT_EVERY_S = 0.1
+SWEEP_EVERY_S = 1.0
+PUBLISH_EVERY_S = 30.0
+GIVE_BACK_AFTER_S = 0.03
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Keeps one worker process in order.
+
+    Args:
+        store: The store.
+        engine: The slots.
+        worker: What the worker says of itself.
+        types: Job types to publish.
+        lease_ms: How long a lease lasts, milliseconds; renewed three times as often.
+        grace_s: How long a job that was told to stop may take before it is stopped by force, seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        worker: WorkerInfo,
+        types: Sequence[JobType],
+        *,
+        lease_ms: int,
+        grace_s: float,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._worker = worker
+        self._types = types
+        self._lease_ms = lease_ms
+        self._grace_s = grace_s
+        self._control = store.connection()
+        self._listening = False
+        self._listen_at = 0.0
+        self._stopping = threading.Event()
+        self._due: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="jobsvc-keeper", daemon=True)
+
+    def introduce(self) -> None:
+        """Publish the job types and say that the worker lives.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached.
+        """
+        publish = [calls.publish_types(self._store.keys, self._types)] if self._types else []
+        self._store.run_many([*publish, calls.renew(self._worker, lease_ms=self._lease_ms, held=())])
+        self._store.run(calls.announce_catalog(self._store.keys))
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and say goodbye for the worker."""
+        self._stopping.set()
+        self._thread.join(5)
+        try:
+            self._report()
+            self._store.run_many(calls.forget_worker(self._store.keys, self._worker.id))
+            self._store.run(calls.announce_catalog(self._store.keys))
+        except JobsvcError as error:
+            log.warning("could not say goodbye; this worker will be seen as gone soon", error=str(error))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._hear()
+                if self._every("sweep", SWEEP_EVERY_S):
+                    self._store.run(calls.sweep())
+                if self._every("renew", self._lease_ms / 3_000):
+                    self._renew()
+                if self._every("report", REPORT_EVERY_S):
+                    self._report()
+                if self._every("publish", PUBLISH_EVERY_S):
+                    self.introduce()
+            except StoreUnavailable:
+                # the slots say so; limits are kept meanwhile
+                self._stopping.wait(TICK_S)
+            except Exception:
+                log.exception("the keeper met something unexpected and goes on")
+                self._stopping.wait(TICK_S)
+            self._limits()
+            self._engine.give_back(GIVE_BACK_AFTER_S)
+
+    def _every(self, what: str, period_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + period_s
+        return True
+
+    # -- cancellation -------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Wait a tick for news on the control channel; without a connection just wait."""
+        if not self._listening:
+            if time.monotonic() < self._listen_at:
+                self._stopping.wait(TICK_S)
+                return
+            try:
+                self._control.send([("SUBSCRIBE", self._store.keys.control)])
+                self._listening = True
+            except StoreUnavailable:
+                self._listen_at = time.monotonic() + random.uniform(0.2, 0.6)
+                raise
+        if not self._control.readable(TICK_S):
+            return
+        try:
+            message = self._control.receive()
+        except StoreUnavailable:
+            self._listening = False
+            raise
+        if isinstance(message, list) and message[0] == "message":
+            word, _, rest = str(message[2]).partition(" ")
+            if word == "cancel":
+                job_id, _, token = rest.rpartition(" ")
+                self._cancel((job_id, token))
+
+    def _cancel(self, key: tuple[str, str]) -> None:
+        running = self._engine.running.get(key)
+        if running is not None and running.asked != "cancel" and not running.killed:
+            self._ask(running, "cancel")
+
+    def _ask(self, running: Running, why: Literal["cancel", "timeout"]) -> None:
+        running.asked, running.asked_at = why, time.monotonic()
+        if running.runner is not None and running.task is not None:
+            running.runner.ask_to_stop(running.task, why)
+        if why == "cancel":
+            self._store.run(calls.cancel_seen(running.claim.job_id, running.claim.token, "deliver"))
+
+    def _limits(self) -> None:
+        """Tell jobs that their time is up, and stop by force those that were told and did not stop."""
+        now = time.monotonic()
+        for running in list(self._engine.running.values()):
+            if running.runner is None or running.task is None:
+                continue
+            try:
+                if (
+                    not running.asked
+                    and running.timeout_ms
+                    and now > running.started_at + running.timeout_ms / 1_000
+                ):
+                    self._ask(running, "timeout")
+                elif running.asked and not running.killed and now > running.asked_at + self._grace_s:
+                    self._kill(running)
+            except JobsvcError as error:
+                log.debug("could not note how far a cancellation got", error=str(error))
+
+    def _kill(self, running: Running) -> None:
+        runner, task = running.runner, running.task
+        assert runner is not None
+        assert task is not None
+        running.killed = True
+        killed = runner.kill(task, "cancel" if running.asked == "cancel" else "timeout")
+        if killed and running.asked == "cancel":
+            self._store.run(calls.cancel_seen(running.claim.job_id, running.claim.token, "kill"))
+
+    # -- leases and reports -------------------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        keys = list(self._engine.running)
+        answers = self._store.run(calls.renew(self._worker, lease_ms=self._lease_ms, held=keys))
+        for key, answer in zip(keys, answers, strict=True):
+            self._answered(key, answer)
+
+    def _answered(self, key: tuple[str, str], answer: str) -> None:
+        if answer == "cancel":
+            self._cancel(key)
+        elif answer == "lost":
+            running = self._engine.running.get(key)
+            if (
+                running is not None
+                and running.runner is not None
+                and running.task is not None
+                and not running.killed
+            ):
+                log.warning("the lease of a running job was lost; stopping it here", job_id=key[0])
+                running.killed = True
+                running.asked = running.asked or "cancel"
+                running.runner.ask_to_stop(running.task, "cancel")
+                running.runner.kill(running.task, "cancel")
+
+    def _report(self) -> None:
+        """Write what the handlers have said."""
+        for key, answer in self._engine.outbox.write_all():
+            self._answered(key, answer)

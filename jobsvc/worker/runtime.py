@@ -1,0 +1,198 @@
+"""One worker process, from its start to its end."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from secrets import token_hex
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import dramatiq
+import structlog
+
+import jobsvc
+from jobsvc.broker import JobBroker
+from jobsvc.model.catalog import WorkerInfo
+from jobsvc.model.errors import ConfigurationError, StoreUnavailable
+from jobsvc.store.store import Store
+from jobsvc.worker.engine import Engine
+from jobsvc.worker.execution import Handlers
+from jobsvc.worker.isolation import ForkServer
+from jobsvc.worker.keeper import Keeper
+
+REDIS_URL = "JOBSVC_REDIS_URL"
+STOP_GRACE_S = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerSettings(Protocol):
+    """The settings that a worker process needs; ``jobsvc.config.Settings`` has them."""
+
+    @property
+    def redis_url(self) -> str:
+        """URL of Redis."""
+
+    @property
+    def namespace(self) -> str:
+        """First part of every key."""
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """Modules that define handlers."""
+
+    @property
+    def queues(self) -> Sequence[str]:
+        """Queues to serve; none for all queues of the handlers."""
+
+    @property
+    def threads(self) -> int:
+        """Number of slots."""
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a lease lasts without being renewed."""
+
+    @property
+    def cancel_grace(self) -> timedelta:
+        """How long a job that was told to stop may take."""
+
+    @property
+    def inline_limit_bytes(self) -> int:
+        """Largest result."""
+
+
+def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.Event) -> int:
+    """Run one worker process until ``stop`` is set. Call it in the main thread.
+
+    Args:
+        settings: What to run, and where.
+        ready: Called when the job types are published and the slots take jobs.
+        stop: Set it to end: running jobs get 20 s to finish, what is left goes back to the queue, not counted.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        ConfigurationError: A module cannot be imported, has no handler, or a queue has none.
+    """
+    store = Store(settings.redis_url, settings.namespace)
+    dramatiq.set_broker(JobBroker(store))
+    handlers = _load(settings.imports)
+    queues = _queues(settings, handlers)
+    processes = any(handler.job_type.isolation == "process" for handler in handlers.all())
+    fork_server = _fork_server(settings) if processes else None
+    worker = _introduction(settings, handlers, queues)
+    engine = Engine(
+        store,
+        worker_id=worker.id,
+        handlers=handlers,
+        fork_server=fork_server,
+        queues=queues,
+        slots=settings.threads,
+        lease_ms=_ms(settings.lease),
+        result_limit_bytes=settings.inline_limit_bytes,
+    )
+    keeper = Keeper(
+        store,
+        engine,
+        worker,
+        [handler.job_type for handler in handlers.all()],
+        lease_ms=_ms(settings.lease),
+        grace_s=settings.cancel_grace.total_seconds(),
+    )
+    if not _introduce(keeper, stop):
+        return 0
+    keeper.start()
+    engine.start()
+    ready()
+    stop.wait()
+    log.info("stopping", running=engine.busy)
+    engine.stop(STOP_GRACE_S)
+    keeper.stop()
+    return 0
+
+
+def _ms(duration: timedelta) -> int:
+    return int(duration / timedelta(milliseconds=1))
+
+
+def _load(modules: Sequence[str]) -> Handlers:
+    if not modules:
+        raise ConfigurationError(
+            "a worker needs to know its handlers: name their modules with --import MODULE (setting imports)"
+        )
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"--import {module}: {error}; it is looked for in the current folder and on PYTHONPATH"
+            ) from error
+    handlers = Handlers(dramatiq.get_broker())
+    if not handlers.all():
+        raise ConfigurationError(
+            f"--import {', '.join(modules)}: no handler found; decorate a function with @handler"
+        )
+    return handlers
+
+
+def _queues(settings: WorkerSettings, handlers: Handlers) -> list[str]:
+    have = {handler.job_type.queue for handler in handlers.all()}
+    if not settings.queues:
+        return sorted(have)
+    return list(dict.fromkeys(settings.queues))
+
+
+def _fork_server(settings: WorkerSettings) -> ForkServer:
+    """Start the fork server; what it and its children inherit has no password of Redis."""
+    url = os.environ.get(REDIS_URL)
+    secret = bool(urlsplit(settings.redis_url).password)
+    if secret:
+        os.environ.pop(REDIS_URL, None)
+    else:
+        os.environ[REDIS_URL] = settings.redis_url
+    os.environ["JOBSVC_NAMESPACE"] = settings.namespace
+    try:
+        return ForkServer(settings.imports)
+    finally:
+        if url is not None:
+            os.environ[REDIS_URL] = url
+
+
+def _introduction(settings: WorkerSettings, handlers: Handlers, queues: Sequence[str]) -> WorkerInfo:
+    host = socket.gethostname()
+    return WorkerInfo(
+        id=f"{host[:32]}-{os.getpid()}-{token_hex(3)}",
+        hostname=host,
+        pid=os.getpid(),
+        queues=tuple(queues),
+        types=tuple(handler.job_type.name for handler in handlers.all()),
+        slots=settings.threads,
+        start_ms=int(time.time() * 1_000),
+        version=jobsvc.__version__,
+    )
+
+
+def _introduce(keeper: Keeper, stop: threading.Event) -> bool:
+    """Publish the job types, waiting for Redis if it is not there yet; False when told to stop meanwhile."""
+    said = False
+    while not stop.is_set():
+        try:
+            keeper.introduce()
+            return True
+        except StoreUnavailable as error:
+            if not said:
+                log.warning("waiting for Redis", error=str(error))
+                said = True
+            stop.wait(0.3)
+    return False

@@ -1,0 +1,87 @@
+"""Waiting for work without polling: Redis answers as soon as a queue has some."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+from jobsvc.model.errors import StoreUnavailable
+from jobsvc.store import calls
+from jobsvc.store.store import Store
+
+BLOCK_S = 5
+"""Redis is asked to wait this long at a time; an answer that is overdue shows a dead connection."""
+
+
+class Waker:
+    """Waits on the markers of some queues. One thread at a time may wait.
+
+    Each queue has a marker, a sorted set of one member, that scripts set when there is something to do; it is taken by
+    exactly one waiting worker, and whoever takes it without using up the work sets it again. Markers are hints: to
+    claim too often costs a round trip, never a job.
+
+    Args:
+        store: The store.
+        queues: The queues.
+    """
+
+    def __init__(self, store: Store, queues: Sequence[str]) -> None:
+        self._store = store
+        self._connection = store.connection()
+        self._keys = [store.keys.queue(queue, "wake") for queue in queues]
+        self._client_id = 0
+        self._asked_at: float | None = None
+        self._reader, self._writer = os.pipe()
+        self._interrupted = threading.Event()
+
+    def wait(self, until: float | None) -> bool:
+        """Return when there may be work, when ``until`` (monotonic seconds) has come, or when interrupted.
+
+        While Redis is away it returns after a moment, so that callers find out.
+
+        Returns:
+            Whether a marker was taken: then the caller must look for work, or ``put_back`` the marker.
+        """
+        if self._interrupted.is_set():
+            return False
+        try:
+            self._ask()
+            patience = (self._asked_at or 0.0) + BLOCK_S + 3 - time.monotonic()
+            due = patience if until is None else until - time.monotonic()
+            if self._connection.readable(min(due, patience), self._reader):
+                return self._answer()
+            if due >= patience and not self._interrupted.is_set():
+                raise StoreUnavailable("no answer in time")
+            return self._give_up()
+        except StoreUnavailable:
+            self._asked_at = None
+            self._connection.close()
+            self._interrupted.wait(random.uniform(0.05, 0.3))
+            return False
+
+    def put_back(self) -> None:
+        """Set the markers again, for another worker."""
+        self._store.run_many([calls.wake(key) for key in self._keys])
+
+    def interrupt(self) -> None:
+        """Let the waiting thread, and all that follow, return at once."""
+        self._interrupted.set()
+        os.write(self._writer, b"x")
+
+    def _ask(self) -> None:
+        if self._asked_at is None:
+            self._connection.send([("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)])
+            self._client_id = int(self._connection.receive())
+            self._asked_at = time.monotonic()
+
+    def _answer(self) -> bool:
+        self._asked_at = None
+        return isinstance(self._connection.receive(), list)
+
+    def _give_up(self) -> bool:
+        """Stop waiting in Redis, too: a marker taken for nobody would leave another worker asleep beside the work."""
+        self._store.run(calls.unblock(self._client_id))
+        return self._answer()
