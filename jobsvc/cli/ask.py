@@ -95,7 +95,7 @@ def show(job_id: str, lines: int, address: str | None) -> None:
 
     with _connect(address) as client:
         job = client.job(job_id)
-        render.job(job.refresh(full=True), list(job.logs())[-lines:] if lines else [])
+        render.job(job.refresh().status, job.logs()[-lines:] if lines else [])
 
 
 @click.command()
@@ -106,10 +106,13 @@ def cancel(job_id: str, reason: str, address: str | None) -> None:
     """Cancel a job. One that has ended stays as it is."""
     with _connect(address) as client:
         job = client.job(job_id)
-        job.cancel(reason)
-        job.refresh()
-        told = ", told to stop" if job.state == "processing" else ""
-        click.echo(f"{job.id} is {job.state}{told}")
+        accepted = job.cancel(reason)
+        if not accepted:
+            click.echo(f"{job.id} had ended before: {job.state}")
+        elif job.state == "processing":
+            click.echo(f"{job.id} was told to stop")
+        else:
+            click.echo(f"{job.id} is {job.state}")
 
 
 @click.command()
