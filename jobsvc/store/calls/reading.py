@@ -84,9 +84,9 @@ def counts(queues: Sequence[str] = ()) -> Call[tuple[int, list[QueueCounts]]]:
     def parse(reply: Sequence[Any]) -> tuple[int, list[QueueCounts]]:
         rows = []
         for row in reply[1:]:
-            ever = {name: int(value) for name, value in records.pairs(row[8]).items()}
-            oldest = None if row[7] < 0 else row[7]
-            rows.append(QueueCounts(*row[:7], oldest_ready_ms=oldest, ever=ever))
+            row[7] = None if row[7] < 0 else row[7]
+            row[8] = {name: int(value) for name, value in records.pairs(row[8]).items()}
+            rows.append(QueueCounts(*row))
         return reply[0], rows
 
     return Call(load("counts"), tuple(queues), parse)
