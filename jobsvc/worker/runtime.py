@@ -21,6 +21,7 @@ import jobsvc
 from jobsvc.broker import JobBroker
 from jobsvc.model.catalog import WorkerInfo
 from jobsvc.model.errors import ConfigurationError, StoreUnavailable
+from jobsvc.store.checks import check
 from jobsvc.store.store import Store
 from jobsvc.worker.engine import Engine
 from jobsvc.worker.execution import Handlers
@@ -108,7 +109,7 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
         lease_ms=_ms(settings.lease),
         grace_s=settings.cancel_grace.total_seconds(),
     )
-    if not _introduce(keeper, stop):
+    if not _introduce(store, keeper, stop):
         return 0
     keeper.start()
     engine.start()
@@ -183,11 +184,12 @@ def _introduction(settings: WorkerSettings, handlers: Handlers, queues: Sequence
     )
 
 
-def _introduce(keeper: Keeper, stop: threading.Event) -> bool:
+def _introduce(store: Store, keeper: Keeper, stop: threading.Event) -> bool:
     """Publish the job types, waiting for Redis if it is not there yet; False when told to stop meanwhile."""
     said = False
     while not stop.is_set():
         try:
+            check(store)
             keeper.introduce()
             return True
         except StoreUnavailable as error:
