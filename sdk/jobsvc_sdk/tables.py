@@ -7,6 +7,9 @@ from datetime import timedelta
 from html import escape
 from typing import Any, Generic, TypeVar
 
+from ._signature import signature_of, signature_text
+from .values import JobStatus, JobTypeValue, LogLine, QueueValue
+
 Item = TypeVar("Item")
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
 
@@ -55,3 +58,67 @@ class Table(list[Item], Generic[Item]):
 
     def _repr_html_(self) -> str:
         return html_table(self.headings, map(self.row, self)) if self else f"<i>{escape(self.empty)}</i>"
+
+
+class LogLines(list[LogLine]):
+    """Lines a job logged, shown as text."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) if self else "(no log lines)"
+
+
+class JobTable(Table[Any]):
+    """Handles of jobs."""
+
+    headings = ("id", "job type", "state", "done", "title", "queue", "created")
+    empty = "no jobs"
+
+    def row(self, item: Any) -> Sequence[Any]:
+        """Return what is known of a job."""
+        status: JobStatus = item.last_status
+        done = "" if status.percent is None else f"{status.percent:.0f}%"
+        created = status.create_time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if status.create_time else ""
+        return (status.id, status.job_type, status.state, done, status.title, status.queue, created)
+
+
+class QueueTable(Table[QueueValue]):
+    """Numbers of queues."""
+
+    headings = (
+        "queue",
+        "queued",
+        "processing",
+        "scheduled",
+        "completed",
+        "failed",
+        "cancelled",
+        "oldest",
+        "state",
+    )
+    empty = "no queues yet"
+
+    def row(self, item: QueueValue) -> Sequence[Any]:
+        """Return the numbers of a queue."""
+        return (
+            item.name,
+            item.queued,
+            item.processing,
+            item.scheduled,
+            item.completed,
+            item.failed,
+            item.cancelled,
+            item.oldest_waiting,
+            "paused" if item.paused else "open",
+        )
+
+
+class JobTypeTable(Table[JobTypeValue]):
+    """What can be submitted."""
+
+    headings = ("job type", "arguments", "queue", "workers", "description")
+    empty = "no job types: no worker has ever connected"
+
+    def row(self, item: JobTypeValue) -> Sequence[Any]:
+        """Return name, signature and one line about it."""
+        signature = signature_text(signature_of(item.arguments_schema_json))
+        return (item.name, signature, item.queue, item.live_workers, item.summary)
