@@ -65,6 +65,20 @@ def test_source_of_an_id_alone_asks_the_server_first() -> None:
     assert source_of(handle, "job").first.percent == 77.0
 
 
+def test_source_of_a_closed_client_is_gone_and_not_an_error() -> None:
+    hub = _Hub(job())
+
+    def closed(*_: Any, **__: Any) -> None:
+        raise RuntimeError("this client is closed")
+
+    hub.subscribe = closed  # type: ignore[method-assign]
+    told: list[Exception] = []
+
+    source_of(_Handle(_Client(hub), job()), "job").subscribe(lambda status: None, told.append)()
+
+    assert str(told[0]) == "this client is closed"
+
+
 def test_outcome_of_a_cancel_in_words() -> None:
     assert outcome(False) == "it had ended before"
     assert outcome(CancelSummary(cancelled=3, requested=8)) == "3 cancelled, 8 asked to stop"

@@ -76,7 +76,9 @@ def _all_markup(text: str, harmless: str) -> list[tuple[str, str]]:
     """Give each form of a view twice: with a remote text, and with a harmless one in its place."""
 
     def forms(remote: str) -> list[str]:
-        views = [job_view(_hostile_job(remote, state), NOW, remote) for state in ("processing", "failed")]
+        views = [
+            job_view(_hostile_job(remote, state), NOW, remote) for state in ("processing", "failed", remote)
+        ]
         every: list[View] = [*views, batch_view(_hostile_batch(remote), NOW, remote)]
         return [
             markup for view in every for markup in (live_markup(view), static_bundle(view, NOW)["text/html"])

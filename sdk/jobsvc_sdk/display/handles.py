@@ -56,7 +56,12 @@ def source_of(handle: Handle, kind: Literal["job", "batch"]) -> Source:
         return None if alive is None else alive.last_status
 
     def subscribe(listener: Listener, gone: GoneListener) -> Undo:
-        return hub.subscribe(kind, id, listener, on_missing=gone)  # type: ignore[no-any-return]
+        try:
+            return hub.subscribe(kind, id, listener, on_missing=gone)  # type: ignore[no-any-return]
+        except RuntimeError as closed:
+            # The client was closed: what is known is shown all the same.
+            gone(closed)
+            return lambda: None
 
     def on_connection(listener: ConnectionListener) -> Undo:
         return hub.on_connection(listener)  # type: ignore[no-any-return]
