@@ -95,7 +95,7 @@ def show(job_id: str, lines: int, address: str | None) -> None:
 
     with _connect(address) as client:
         job = client.job(job_id)
-        render.job(job.refresh().status, job.logs()[-lines:] if lines else [])
+        render.job(job.status, job.logs()[-lines:] if lines else [])
 
 
 @click.command()

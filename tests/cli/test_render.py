@@ -44,7 +44,7 @@ def test_jobs_show_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     header, first, second = capsys.readouterr().out.splitlines()
     assert header.split() == ["id", "type", "queue", "state", "progress", "attempt", "age", "what"]
     assert first.split()[:7] == ["0-a", "a.fit", "fits", "processing", "42", "%", "2"]
-    assert first.endswith("3 h 20 min  load")
+    assert first.rstrip().endswith("3 h 20 min  load")
     assert "ValueError: bad row 17" in second
     assert "more" not in second
 
