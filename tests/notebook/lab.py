@@ -33,6 +33,8 @@ CHROMIUM_FLAGS = [
     "--disable-dev-shm-usage",
 ]
 LOAD_MS = 60_000
+# Without it JupyterLab asks which kernel to take.
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 # The toolbar says "idle" before the kernel is connected, and a cell that is run then is lost.
 _READY = """async () => {
@@ -160,6 +162,7 @@ class Notebook:
         # One kernel session a path: a name that was used before would get the old kernel.
         self.path = re.sub(r"\W+", "_", name) + ".ipynb"
         node = cells if isinstance(cells, nbformat.NotebookNode) else _notebook(cells)
+        node.metadata.setdefault("kernelspec", dict(KERNEL))
         nbformat.write(node, server.root / self.path)
         self._context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, device_scale_factor=2
@@ -206,6 +209,4 @@ class Notebook:
 
 
 def _notebook(cells: Sequence[str]) -> nbformat.NotebookNode:
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return node
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])

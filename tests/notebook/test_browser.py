@@ -98,9 +98,12 @@ def test_bar_and_button_are_live_again_after_a_page_refresh(open_notebook: OpenN
 def test_saved_card_keeps_its_look_in_a_notebook_that_is_not_trusted(open_notebook: OpenNotebook) -> None:
     view = batch_view(batch(completed=20, failed=4, failures=4), NOW)
     cell = nbformat.v4.new_code_cell("batch", execution_count=1)
-    cell.outputs = [nbformat.v4.new_output("display_data", static_bundle(view, NOW))]
+    control = {"text/html": '<p role="note">sanitised</p>', "text/plain": ""}
+    bundles = [static_bundle(view, NOW), control]
+    cell.outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in bundles]
     notebook = open_notebook(nbformat.v4.new_notebook(cells=[cell]))
 
+    assert notebook.page.get_by_text("sanitised").get_attribute("role") is None
     word = notebook.output(0).get_by_text("failed", exact=True).first
     expect(word).to_have_css("color", "rgb(211, 47, 47)")
     expect(word).to_have_css("border-radius", "10px")
