@@ -1,0 +1,249 @@
+"""From what a caller submits to a job that may be stored: everything is checked here, and nothing later."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobsvc.model.errors import InvalidRequest, Violation
+from jobsvc.model.ids import check_id
+from jobsvc.model.job import NewJob, Priority
+from jobsvc.model.retry import RetryOverride
+from jobsvc.rpc.arguments import parse_arguments
+from jobsvc.rpc.catalog_cache import CatalogCache, KnownType
+from jobsvc.rpc.conversion import PRIORITIES
+from jobsvc.rpc.features import refuse_later
+from jobsvc.rpc.status import cut
+from jobsvc_proto.v1 import common_pb2
+from jobsvc_proto.v1 import job_service_pb2 as pb
+
+DAY_MS = 86_400_000
+MAX_AHEAD_MS = 366 * DAY_MS
+"""Latest start, from now."""
+
+MAX_TIMEOUT_MS = 30 * DAY_MS
+MAX_BACKOFF_MS = 30 * DAY_MS
+MAX_ATTEMPTS = 10_000
+MAX_NAME = 128
+MAX_TITLE = 512
+MAX_LABELS = 64
+MAX_LABEL_KEY = 64
+MAX_LABEL_VALUE = 256
+MAX_ERROR_TYPES = 100
+
+_QUEUE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_PRIORITIES: Mapping[int, Priority] = {number: priority for priority, number in PRIORITIES.items()}
+_YEAR_1970_TO_9999_S = range(253_402_300_800)
+
+Problems = list[Violation]
+
+
+class Intake:
+    """Checks jobs that are submitted.
+
+    Args:
+        catalog: Job types and their schemas.
+        limit_bytes: Most bytes of arguments.
+    """
+
+    def __init__(self, catalog: CatalogCache, limit_bytes: int) -> None:
+        self._catalog = catalog
+        self._limit_bytes = limit_bytes
+
+    async def check(
+        self, spec: pb.JobSpec, *, job_id: str, from_request_id: bool, now_ms: int
+    ) -> tuple[NewJob, KnownType]:
+        """Turn a spec into a job with the defaults of its type.
+
+        Args:
+            spec: What to run and how.
+            job_id: The id that it gets.
+            from_request_id: The request is named, and has to be remembered.
+            now_ms: The server's clock, only to tell a start that is much too far away.
+
+        Raises:
+            UnknownJobType: No worker has ever published the type.
+            ArgumentsTooLarge: The arguments are above the limit.
+            FeatureNotAvailable: A field of a later version is used.
+            InvalidRequest: Anything else is wrong; all wrong fields are named.
+        """
+        name = spec.job_type
+        if not name or len(name) > MAX_NAME:
+            problem = f"must have 1 to {MAX_NAME} characters" if name else "is required"
+            raise InvalidRequest(f"the job type {problem}", [Violation("spec.job_type", problem)])
+        refuse_later(spec, "spec.")
+        known = await self._catalog.find(name)
+        text = _arguments_text(spec)
+        problems = known.schema.check(parse_arguments(text, self._limit_bytes))
+        new = _new_job(spec, known, text, job_id, from_request_id, problems, now_ms)
+        if problems:
+            first = problems[0]
+            others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+            field = first.field.removeprefix("spec.")
+            raise InvalidRequest(f"{name}: {field} {first.description}{others}", problems, job_type=name)
+        return new, known
+
+
+def check_request_id(value: str) -> None:
+    """Refuse a request id that is too long.
+
+    Raises:
+        InvalidRequest: It is.
+    """
+    if len(value) > MAX_NAME:
+        problem = f"must have at most {MAX_NAME} characters; best is a UUID"
+        raise InvalidRequest(f"the request id {problem}", [Violation("request_id", problem)])
+
+
+def check_chosen_id(value: str, field: str) -> None:
+    """Refuse an id that a caller cannot give; an empty one is left to the server.
+
+    Raises:
+        MalformedId: It cannot be an id, or looks like one of the server's own.
+    """
+    if value:
+        check_id(value, field, chosen=True)
+
+
+def check_labels(labels: Mapping[str, str], title: str, path: str, problems: Problems) -> None:
+    """Note what is wrong with a title and labels."""
+    if len(title) > MAX_TITLE:
+        problems.append(Violation(f"{path}title", f"must have at most {MAX_TITLE} characters"))
+    if len(labels) > MAX_LABELS:
+        problems.append(
+            Violation(f"{path}labels", f"has {len(labels)} pairs; at most {MAX_LABELS} are allowed")
+        )
+    for key, value in labels.items():
+        if not 0 < len(key) <= MAX_LABEL_KEY or len(value) > MAX_LABEL_VALUE:
+            problems.append(
+                Violation(
+                    f"{path}labels",
+                    f"{cut(key, 40)!r}: keys have 1 to {MAX_LABEL_KEY} characters, "
+                    f"values at most {MAX_LABEL_VALUE}",
+                )
+            )
+
+
+def _arguments_text(spec: pb.JobSpec) -> str:
+    if not spec.HasField("arguments"):
+        return "{}"
+    refuse_later(spec.arguments, "spec.arguments.")
+    return spec.arguments.json if spec.arguments.HasField("json") else "{}"
+
+
+def _new_job(
+    spec: pb.JobSpec,
+    known: KnownType,
+    text: str,
+    job_id: str,
+    from_request_id: bool,
+    problems: Problems,
+    now_ms: int,
+) -> NewJob:
+    delay_ms, not_before_ms = _start(spec, problems, now_ms)
+    max_attempts, max_lost, retry = _policy(spec, problems)
+    timeout_ms = 0
+    if spec.HasField("attempt_timeout"):
+        timeout_ms = _span(spec.attempt_timeout, "spec.attempt_timeout", problems, 1, MAX_TIMEOUT_MS)
+    if spec.title or spec.labels:
+        check_labels(spec.labels, spec.title, "spec.", problems)
+    return NewJob(
+        id=job_id,
+        type=known.type.name,
+        queue=_queue(spec, problems) or known.type.queue,
+        arguments=text,
+        priority=_priority(spec, problems) or known.type.priority,
+        delay_ms=delay_ms,
+        not_before_ms=not_before_ms,
+        max_attempts=max_attempts,
+        timeout_ms=timeout_ms,
+        max_lost_attempts=max_lost,
+        retry=retry,
+        title=spec.title,
+        labels=dict(spec.labels) if spec.labels else {},
+        from_request_id=from_request_id,
+    )
+
+
+def _queue(spec: pb.JobSpec, problems: Problems) -> str:
+    if spec.queue and not _QUEUE.fullmatch(spec.queue):
+        problems.append(Violation("spec.queue", "must have 1 to 128 characters out of A-Z a-z 0-9 . _ : -"))
+    return spec.queue
+
+
+def _priority(spec: pb.JobSpec, problems: Problems) -> Priority | None:
+    priority = _PRIORITIES.get(spec.priority)
+    if spec.priority and priority is None:
+        problems.append(Violation("spec.priority", f"{spec.priority} is not one of 10, 20, 30, 40"))
+    return priority
+
+
+def _start(spec: pb.JobSpec, problems: Problems, now_ms: int) -> tuple[int, int]:
+    """Return (delay in ms, instant in ms), at most one of which is set."""
+    which = spec.WhichOneof("earliest_start")
+    if which == "delay":
+        return _span(spec.delay, "spec.delay", problems, 0, MAX_AHEAD_MS), 0
+    if which == "not_before_time":
+        return 0, _instant(spec.not_before_time, "spec.not_before_time", problems, now_ms)
+    return 0, 0
+
+
+def _policy(spec: pb.JobSpec, problems: Problems) -> tuple[int, int, RetryOverride | None]:
+    """Return (attempts, attempts that may be lost, back-off); 0 and ``None`` take the job type's."""
+    if not spec.HasField("retry_policy"):
+        return 0, 0, None
+    policy, path = spec.retry_policy, "spec.retry_policy."
+    refuse_later(policy, path)
+    for name in ("max_attempts", "max_lost_attempts"):
+        if not 0 <= getattr(policy, name) <= MAX_ATTEMPTS:
+            problems.append(
+                Violation(path + name, f"must be from 1 to {MAX_ATTEMPTS}, or 0 for the job type's")
+            )
+    return policy.max_attempts, policy.max_lost_attempts, _backoff(policy, path, problems)
+
+
+def _backoff(policy: common_pb2.RetryPolicy, path: str, problems: Problems) -> RetryOverride | None:
+    initial_ms = max_ms = None
+    if policy.HasField("initial_backoff"):
+        initial_ms = _span(policy.initial_backoff, f"{path}initial_backoff", problems, 0, MAX_BACKOFF_MS)
+    if policy.HasField("max_backoff"):
+        max_ms = _span(policy.max_backoff, f"{path}max_backoff", problems, 0, MAX_BACKOFF_MS)
+    multiplier, jitter = policy.backoff_multiplier, policy.jitter
+    if multiplier and not 1 <= multiplier <= 1_000:
+        problems.append(Violation(f"{path}backoff_multiplier", "must be from 1 to 1000"))
+    if jitter and not 0 <= jitter <= 1:
+        problems.append(Violation(f"{path}jitter", "must be from 0 to 1"))
+    types = tuple(policy.non_retryable_error_types)
+    if len(types) > MAX_ERROR_TYPES or any(not 0 < len(name) <= 256 for name in types):
+        problems.append(
+            Violation(
+                f"{path}non_retryable_error_types", f"at most {MAX_ERROR_TYPES} names of 1 to 256 characters"
+            )
+        )
+    if initial_ms is None and max_ms is None and not multiplier and not jitter and not types:
+        return None
+    return RetryOverride(initial_ms, max_ms, multiplier or None, jitter or None, types)
+
+
+def _span(span: Duration, field: str, problems: Problems, least_ms: int, most_ms: int) -> int:
+    """Return a duration in ms, rounded up, so that what is not nothing does not become nothing."""
+    ms = span.seconds * 1_000 + -(-span.nanos // 1_000_000)
+    if not least_ms <= ms <= most_ms or not 0 <= span.nanos < 10**9:
+        least = "0" if least_ms == 0 else f"{least_ms} ms"
+        problems.append(Violation(field, f"must be from {least} to {most_ms // DAY_MS} days"))
+        return 0
+    return ms
+
+
+def _instant(instant: Timestamp, field: str, problems: Problems, now_ms: int) -> int:
+    ms = instant.seconds * 1_000 + instant.nanos // 1_000_000
+    if instant.seconds not in _YEAR_1970_TO_9999_S or not 0 <= instant.nanos < 10**9:
+        problems.append(Violation(field, "is not an instant between 1970 and 9999"))
+    elif ms > now_ms + MAX_AHEAD_MS:
+        problems.append(Violation(field, f"is more than {MAX_AHEAD_MS // DAY_MS} days away"))
+    else:
+        return ms
+    return 0
