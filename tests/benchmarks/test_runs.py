@@ -1,0 +1,36 @@
+"""The benches run, with few samples and without the peers, and say what they found."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from benchmarks import drain
+
+LINE = re.compile(r"^RESULT [a-z0-9_.]+ \S+ \S+ must (none|[<>]=[0-9.]+) (pass|fail)$")
+
+
+def results(output: str) -> dict[str, float]:
+    lines = [line for line in output.splitlines() if line.startswith("RESULT")]
+    assert all(LINE.match(line) for line in lines), lines
+    return {line.split()[1]: float(line.split()[2]) for line in lines}
+
+
+@pytest.mark.parametrize("contestant", ["threads", "processes"])
+def test_drain_bench_measures_and_ends(contestant: str, capfd: pytest.CaptureFixture[str]) -> None:
+    status = drain.main(["--rounds", "1", "--jobs", "400", "--only", contestant])
+
+    figures = results(capfd.readouterr().out)
+    assert status == 0
+    assert figures[f"drain.{contestant}.rate"] > 0
+    assert figures[f"drain.{contestant}.cpu_per_1000_jobs"] >= 0
+
+
+def test_drain_bench_refuses_unknown_contestants(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        drain.main(["--only", "rabbit"])
+
+    assert ended.value.code == 2
+    assert "rabbit" not in drain.CONTESTANTS
+    assert "contestants out of" in capfd.readouterr().err
