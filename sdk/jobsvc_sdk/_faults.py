@@ -280,6 +280,7 @@ _BY_REASON: dict[str, Callable[[Fault], JobsvcError]] = {
     "ID_CONFLICT": _plain(Conflict),
     "STORE_UNAVAILABLE": _store,
     "STORE_FULL": _store,
+    "SERVER_STOPPING": _store,
     "NOT_IMPLEMENTED": _not_available,
     "FEATURE_NOT_AVAILABLE": _not_available,
     "INTERNAL": _protocol,

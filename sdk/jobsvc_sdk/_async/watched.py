@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHECK_S = 5.0
 """How often whoever waits looks whether the stream is still alive."""
+FRESH_S = 0.5
 _log = logging.getLogger("jobsvc_sdk")
 
 AnyStatus = TypeVar("AnyStatus", JobStatus, BatchStatus)
@@ -141,6 +142,10 @@ class AsyncWatched(abc.ABC, Generic[AnyStatus]):
 
     def _through(self) -> str:
         return ""
+
+    def _is_fresh(self) -> bool:
+        """Tell whether there was news so recently that asking is not worth it: a list was just read, say."""
+        return self._status.version > 0 and time.monotonic() - self._heard_at < FRESH_S
 
     async def _until_ended(self, timeout: float | None) -> None:
         """Wait for the end.

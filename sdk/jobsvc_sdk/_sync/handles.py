@@ -61,8 +61,8 @@ class Job(JobCore):
 
     @property
     def status(self) -> JobStatus:
-        """Everything known about the job now."""
-        if not self._status.terminal:
+        """Everything known about the job now, or within the last half second."""
+        if not self._status.terminal and not self._is_fresh():
             self._watch()
             if not self._is_live():
                 self.refresh()
@@ -136,8 +136,8 @@ class Batch(BatchCore):
 
     @property
     def status(self) -> BatchStatus:
-        """Everything known about the batch now."""
-        if not self._ended.is_set():
+        """Everything known about the batch now, or within the last half second."""
+        if not self._ended.is_set() and not self._is_fresh():
             self._watch()
             if not self._client.hub.is_live(self._key()):
                 self.refresh()
