@@ -131,6 +131,8 @@ def from_item(error: job_service_pb2.SubmitError) -> JobsvcError:
 def batch_rejected(fault: Fault) -> JobsvcError:
     """Return the error of a whole batch that was refused; violations are sorted by item when they name items."""
     by_item: dict[int, list[Violation]] = {}
+    if fault.reason == "UNKNOWN_JOB_TYPE":  # the same for all items
+        return error_of(fault)
     for violation in fault.violations:
         match = _ITEM_PATH.match(violation.field)
         if match is None:
@@ -159,7 +161,9 @@ def rejected_items(
     """Return the error of a batch in which these items are wrong."""
     shown = [f"  item {index}: {_one_line(error)}" for index, error in list(items.items())[:5]]
     more = [f"  and {len(items) - 5} more: error.items"] if len(items) > 5 else []
-    head = f"nothing was submitted: {len(items)} item{'s are' if len(items) != 1 else ' is'} wrong"
+    # The server names as many wrong fields as fit into a trailer.
+    few = "at least " if (metadata or {}).get("violations_left_out") else ""
+    head = f"nothing was submitted: {few}{len(items)} item{'s are' if len(items) != 1 else ' is'} wrong"
     hint = "all_or_nothing=False submits the others"
     return BatchRejected(
         "\n".join([head, *shown, *more, hint]), items=items, reason=reason, metadata=metadata

@@ -76,6 +76,5 @@ def _attempt_text(status: JobStatus) -> str:
 
 def _cancelled(status: JobStatus) -> JobCancelled:
     why = status.cancel_reason or (status.error.message if status.error else "")
-    return JobCancelled(
-        f"{name_of(status)} was cancelled{': ' + why if why else ''}", job_id=status.id, error=status.error
-    )
+    because = f": {why}" if why not in ("", "cancelled") else ""
+    return JobCancelled(f"{name_of(status)} was cancelled{because}", job_id=status.id, error=status.error)

@@ -190,9 +190,11 @@ class Tracker:
             status: Status = _convert.job(completed.job, full=True)
         else:
             status = _convert.batch(completed.batch)
-        self._note(status, news)
-        news.statuses[key_of(status)] = self._known[key_of(status)]
-        news.ended.add(key_of(status))
+        key = key_of(status)
+        # A Redis that lost its last second counts from a lower version; the end is the end all the same.
+        status = replace(status, version=max(status.version, self.version(key)))
+        self._known[key] = news.statuses[key] = status
+        news.ended.add(key)
 
     def _note(self, status: Status, news: News) -> None:
         key = key_of(status)

@@ -186,3 +186,30 @@ def test_batch_refused_for_another_reason_is_no_item_error() -> None:
     fault = read_fault(refusal_of(server_errors.StoreUnavailable("away")))
 
     assert isinstance(batch_rejected(fault), errors.ServerUnavailable)
+
+
+def test_batch_of_an_unknown_type_says_so_once() -> None:
+    refusal = server_errors.UnknownJobType(
+        "2 of 2 items are wrong",
+        [server_errors.Violation(f"requests[{index}].spec.job_type", "is not known") for index in range(2)],
+        job_type="reprise",
+        nearest="reprice",
+    )
+
+    error = batch_rejected(read_fault(refusal_of(refusal)))
+
+    assert isinstance(error, errors.UnknownJobType)
+    assert "Did you mean reprice?" in str(error)
+
+
+def test_batch_with_more_mistakes_than_fit_says_at_least() -> None:
+    many = [
+        server_errors.Violation(f"requests[{index}].spec.arguments.x", "is required" * 9)
+        for index in range(99)
+    ]
+
+    error = batch_rejected(read_fault(refusal_of(server_errors.InvalidRequest("99 items are wrong", many))))
+
+    assert isinstance(error, errors.BatchRejected)
+    assert f"at least {len(error.items)} items are wrong" in str(error)
+    assert len(error.items) < 99

@@ -76,6 +76,12 @@ def test_cancelled_job_says_why() -> None:
     assert str(error) == "a.b 0-abc was cancelled: too slow"
 
 
+def test_cancelled_job_without_a_reason_says_no_more() -> None:
+    status = JobStatus("0-abc", "a.b", state="cancelled", error=ErrorValue("cancelled", message="cancelled"))
+
+    assert str(error_of(status)) == "a.b 0-abc was cancelled"
+
+
 def test_result_keeps_whole_numbers_exact() -> None:
     status = JobStatus(
         "0-a", state="completed", result_json='{"n": 123456789012345678901, "x": 1.0, "none": null}'

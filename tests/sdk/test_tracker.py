@@ -129,6 +129,25 @@ def test_end_that_was_known_before_is_told_again_when_it_completes() -> None:
     assert JOB in news.statuses
 
 
+def test_end_counts_even_when_redis_lost_its_last_second() -> None:
+    tracker = Tracker()
+    tracker.apply(message(snapshot(version=7, state=PROCESSING)), {JOB})
+
+    news = tracker.apply(
+        message(
+            {
+                "completed": pb.Completed(
+                    job=pb.Job(job_id="0-a", state=COMPLETED, version=4, result={"json": "5"})
+                )
+            }
+        ),
+        {JOB},
+    )
+
+    assert news.ended == {JOB}
+    assert (job_of(tracker).state, job_of(tracker).version) == ("completed", 7)
+
+
 def test_end_of_a_job_of_a_watched_batch_needs_no_more() -> None:
     tracker = Tracker()
     tracker.apply(message(snapshot(batch_id="b0-a")), {BATCH})

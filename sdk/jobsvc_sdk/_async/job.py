@@ -182,7 +182,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
         """
         answer = await self._client._cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
         if answer.HasField("job"):
-            self.on_status(_convert.job(answer.job, full=False))
+            self.on_status(_convert.job(answer.job, full=True))
         return answer.cancelled_count + answer.requested_count > 0
 
     async def logs(self, *, after: int = 0, attempt: int = 0) -> LogLines:
