@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -260,6 +262,19 @@ def test_few_jobs_of_a_batch_are_watched_one_by_one(server: ScriptedServer, clie
     assert [one.result(timeout=10) for one in jobs] == [5] * len(jobs)
 
 
+def test_jobs_whose_batch_is_gone_are_watched_one_by_one(server: ScriptedServer, client: Client) -> None:
+    def without_batch(request: Any, context: grpc.ServicerContext) -> Iterator[pb.StreamProgressResponse]:
+        yield snapshot(missing_ids=[target.batch_id for target in request.targets if target.batch_id])
+        yield from (completed(done(id.removeprefix("0-"))) for id in job_ids(request))
+
+    server.stream = without_batch
+    jobs = [handle(client, number, "b0-a") for number in range(20)]
+    for one in jobs:
+        one.add_done_callback(lambda _: None)
+
+    assert [one.result(timeout=10) for one in jobs] == [5] * 20
+
+
 def test_batch_counts_end_once_and_last(server: ScriptedServer, watch: Callable[..., Listener]) -> None:
     server.stream = lambda request, context: iter(
         [
@@ -368,6 +383,9 @@ def test_callback_keeps_the_handle_alive_until_then(server: ScriptedServer, clie
     handle(client, 1).add_done_callback(lambda ended: heard.append(ended.id))
     gc.collect()
     until(lambda: server.open_streams == 1)
+    server.tell(snapshot(job(1, 2, "processing")))
+    until(lambda: client.hub.tracker.version(("job", "0-1")) == 2)
+    gc.collect()
 
     until(lambda: server.tell(completed(done(1))) or heard)
 
@@ -441,3 +459,39 @@ def test_server_that_restarts_is_found_again(client: Client, server: ScriptedSer
         assert second.streams[0].targets[0].known_version == 1
     finally:
         second.stop()
+
+
+def test_process_that_still_watches_ends_at_once_and_quietly(server: ScriptedServer) -> None:
+    server.records["0-1"] = job(1)
+    code = (
+        "import time; from jobsvc_sdk import connect\n"
+        f"job = connect({server.address!r}).job('0-1'); job.add_done_callback(print)\n"
+        "while not job.client.hub.is_live(('job', '0-1')): time.sleep(0.01)\n"
+        "print(job)"
+    )
+    began = time.monotonic()
+
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=30
+    )
+
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "<Job a.b 0-1 queued>\n")
+    assert time.monotonic() - began < 10
+
+
+def test_forked_process_gets_a_connection_of_its_own(server: ScriptedServer) -> None:
+    server.records["0-1"] = done(1)
+    server.stream = lambda request, context: iter([completed(done(1))])
+    code = (
+        "import os; from jobsvc_sdk import Job, connect; from jobsvc_sdk.values import JobStatus\n"
+        f"client = connect({server.address!r})\n"
+        "print(client.job('0-1').result(), flush=True)\n"
+        "Job(client, JobStatus('0-1')).result()\n"
+        "if os.fork() == 0:\n"
+        "    print(Job(client, JobStatus('0-1')).result(timeout=10), flush=True); os._exit(0)\n"
+        "os.wait()"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+
+    assert ended.stdout.split() == ["5", "5"]

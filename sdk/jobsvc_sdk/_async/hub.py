@@ -176,6 +176,7 @@ class AsyncHub:
         for call in calls:
             _tell(call)
         for id in news.missing:
+            self._watch_one_by_one(id)
             error = NotFound(f"there is no {id}, or it is no longer kept, or it belongs to somebody else")
             self.drop([("job", id), ("batch", id)], error)
         return unclear
@@ -228,6 +229,14 @@ class AsyncHub:
                     self._uncover(("job", job_id))
                 return
         self._reader_for(key).add(key)
+
+    def _watch_one_by_one(self, batch_id: str) -> None:
+        """Watch jobs by themselves whose batch is no longer kept: they may be, or will be told to be missing."""
+        with self.lock:
+            members = self._members.pop(batch_id, set())
+            self._uncover(("batch", batch_id))
+            for job_id in members:
+                self._reader_for(("job", job_id)).add(("job", job_id))
 
     def _reader_for(self, key: Key) -> AsyncReader:
         for reader in self._readers:

@@ -177,6 +177,7 @@ class Hub:
         for call in calls:
             _tell(call)
         for id in news.missing:
+            self._watch_one_by_one(id)
             error = NotFound(f"there is no {id}, or it is no longer kept, or it belongs to somebody else")
             self.drop([("job", id), ("batch", id)], error)
         return unclear
@@ -229,6 +230,14 @@ class Hub:
                     self._uncover(("job", job_id))
                 return
         self._reader_for(key).add(key)
+
+    def _watch_one_by_one(self, batch_id: str) -> None:
+        """Watch jobs by themselves whose batch is no longer kept: they may be, or will be told to be missing."""
+        with self.lock:
+            members = self._members.pop(batch_id, set())
+            self._uncover(("batch", batch_id))
+            for job_id in members:
+                self._reader_for(("job", job_id)).add(("job", job_id))
 
     def _reader_for(self, key: Key) -> Reader:
         for reader in self._readers:

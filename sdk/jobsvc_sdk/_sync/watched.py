@@ -88,13 +88,13 @@ class Watched(abc.ABC, Generic[AnyStatus]):
 
     def on_status(self, status: Status) -> None:
         """Take news from the hub or from an answer."""
-        callbacks: list[Callable[[Any], object]] = []
         with self._lock:
             self._status = self._newest(status)
             self._heard_at = time.monotonic()
-            if self._status.terminal and not self._ended.is_set():
-                callbacks, self._callbacks = self._callbacks, []
-                self._ended.set()
+            if not self._status.terminal or self._ended.is_set():
+                return
+            callbacks, self._callbacks = self._callbacks, []
+            self._ended.set()
         self._run(callbacks)
 
     def on_gone(self, error: Exception) -> None:
