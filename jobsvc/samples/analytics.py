@@ -206,7 +206,7 @@ def forecast(
         )
     forecaster = Forecaster(plan)
     for _ in track(
-        forecaster.work(), total=plan.steps, unit="points", step=f"fit {forecaster.candidates} models"
+        forecaster.work(), total=plan.steps, unit="points", step=f"fit {forecaster.candidates:,} models"
     ):
         pass
     return {

@@ -43,7 +43,7 @@ INDUSTRIES = (
     "other_services",
     "government",
 )
-COMMON = {"dataset": "us-employment", "date": "month", "horizon": 12, "confidence": 0.8, "replicas": 40}
+COMMON = {"dataset": "us-employment", "date": "month", "horizon": 12, "confidence": 0.8, "replicas": 50}
 TRENDS = ("damped", "straight")
 SEASONS = (12, 1)
 
