@@ -162,6 +162,17 @@ def test_job_that_does_not_exist_ends_the_watching(server: ScriptedServer, clien
         lost.result(timeout=10)
 
 
+def test_stream_that_finds_nothing_ends_the_watching(server: ScriptedServer, client: Client) -> None:
+    def refuse(request: Any, context: grpc.ServicerContext) -> Iterator[pb.StreamProgressResponse]:
+        context.abort(grpc.StatusCode.NOT_FOUND, "there is no job 0-1")
+        yield from ()
+
+    server.stream = refuse
+
+    with pytest.raises(NotFound, match="0-1"):
+        handle(client, 1).result(timeout=10)
+
+
 def test_refusal_of_the_stream_reaches_whoever_waits(server: ScriptedServer, client: Client) -> None:
     def refuse(request: Any, context: grpc.ServicerContext) -> Iterator[pb.StreamProgressResponse]:
         context.abort(grpc.StatusCode.PERMISSION_DENIED, "not yours")

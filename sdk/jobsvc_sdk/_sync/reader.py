@@ -223,6 +223,9 @@ class Reader:
 
     def _recover(self, broken: grpc.RpcError | None, left: list[Key]) -> None:
         """Decide what a stream that ended without our doing means, and wait before the next."""
+        if broken is not None and broken.code() is grpc.StatusCode.NOT_FOUND:
+            self._feed.deliver(News(missing=[key[1] for key in left]))  # none of the targets exists
+            return
         if broken is not None and broken.code() in _FATAL:
             self._feed.drop(left, self._feed.transport.error(broken, "StreamProgress"))
             return
