@@ -242,7 +242,7 @@ class GetServerInfoResponse(_message.Message):
     max_blob_bytes: _builtins.int
     """Largest blob; 0 while blobs are not available."""
     degraded: _builtins.bool
-    """True while Redis is away and only direct execution is offered."""
+    """True while Redis is away: whatever needs it answers UNAVAILABLE."""
     worker_count: _builtins.int
     """Live worker processes, over all machines."""
     @_builtins.property

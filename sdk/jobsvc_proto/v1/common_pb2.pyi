@@ -208,17 +208,19 @@ class RetryPolicy(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     MAX_LOST_ATTEMPTS_FIELD_NUMBER: _builtins.int
     max_attempts: _builtins.int
-    """Includes the first attempt. 1 disables retries; 0 takes the job type's, which is 3 unless its handler says
-    otherwise.
+    """Includes the first attempt; 1 disables retries, at most 10,000. 0 takes the job type's, which is 3 unless
+    its handler says otherwise.
     """
     backoff_multiplier: _builtins.float
-    """At least 1. 0 takes the default of 2."""
+    """Factor from one delay to the next, from 1 to 1000. 0 takes the job type's, which is 2."""
     jitter: _builtins.float
     """Up to this fraction of each delay is taken off at random, 0 to 1, so that jobs that failed together do not
     return together. Default 0.2.
     """
     max_lost_attempts: _builtins.int
-    """Attempts that may be lost with their worker before the job fails. 0 takes the job type's."""
+    """Attempts that may be lost with their worker before the job fails, at most 10,000. 0 takes the server's,
+    which is 3.
+    """
     @_builtins.property
     def initial_backoff(self) -> _duration_pb2.Duration:
         """Delay before the second attempt. Default 1 s."""
@@ -230,16 +232,18 @@ class RetryPolicy(_message.Message):
     @_builtins.property
     def non_retryable_error_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Exception type names that end the job at once: qualified as in JobError.type, for example
-        "builtins.ValueError", or the last part alone.
+        "builtins.ValueError", or the last part alone. At most 100.
         """
 
     @_builtins.property
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
-        """Explicit delays instead of a formula, for example 0 s, 30 s, 90 s. The last one repeats."""
+        """Explicit delays instead of a formula, for example 0 s, 30 s, 90 s. The last one repeats. Not available
+        yet.
+        """
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryRule]:
-        """What to do with particular error codes. The first rule that matches wins."""
+        """What to do with particular error codes. The first rule that matches wins. Not available yet."""
 
     def __init__(
         self,
@@ -327,7 +331,7 @@ class Progress(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When the handler last reported, by the server's clock."""
+        """When the handler last reported, by the clock of Redis."""
 
     @_builtins.property
     def estimated_finish_p90_time(self) -> _timestamp_pb2.Timestamp:

@@ -127,7 +127,7 @@ class JobSpec(_message.Message):
     parent_job_id: _builtins.str
     """The job that submitted this one, so that both can be watched and cancelled together. Not available yet."""
     title: _builtins.str
-    """Human-readable title for widgets and dashboards. Empty shows the job type."""
+    """Human-readable title for widgets and dashboards, at most 512 characters. Empty shows the job type."""
     group: _builtins.str
     """Group inside the queue for fair sharing, for example a user. Not available yet."""
     rate_limit_key: _builtins.str
@@ -140,16 +140,16 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def not_before_time(self) -> _timestamp_pb2.Timestamp:
-        """An instant; in the past means now."""
+        """An instant; in the past means now. At most 366 days away."""
 
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """A time from now, counted by the server's clock, so that the client's may be wrong."""
+        """A time from now, counted by the clock of Redis, so that the client's may be wrong. At most 366 days."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
-        """Wall-clock limit of one attempt, after which it is stopped and fails with category TIMEOUT. Unset takes
-        the job type's, which is 30 min unless its handler says otherwise.
+        """Wall-clock limit of one attempt, after which it is stopped and fails with category TIMEOUT. 1 ms to 30
+        days. Unset takes the job type's, which is 30 min unless its handler says otherwise.
         """
 
     @_builtins.property
@@ -166,7 +166,9 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Searchable key-value pairs, kept with the job."""
+        """Searchable key-value pairs, kept with the job. At most 64; keys of 1 to 64 characters, values of at most
+        256.
+        """
 
     def __init__(
         self,
@@ -289,7 +291,9 @@ class Job(_message.Message):
     organisation: _builtins.str
     """The organisation it belongs to; empty while the server runs without authentication."""
     attempt_count: _builtins.int
-    """Attempts started, without released ones; 0 before the first."""
+    """Number of the newest attempt, so attempts that were lost count and released ones do not; 0 before the
+    first.
+    """
     lost_attempt_count: _builtins.int
     """Attempts whose lease was lost with their worker; counted apart from failed ones."""
     queue_position: _builtins.int
@@ -322,7 +326,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Attempt]:
-        """Oldest first; long histories keep the newest. Only with JOB_VIEW_FULL."""
+        """Oldest first; of a long history the newest 50. Only with JOB_VIEW_FULL."""
 
     @_builtins.property
     def result(self) -> _common_pb2.Payload:
@@ -468,12 +472,12 @@ class SubmitRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Client-chosen id of 1 to 128 characters of [A-Za-z0-9._:-], not of the form the server makes. Empty lets
-    the server make one. The same id with the same content returns the existing job; with other content it is
-    refused with ID_CONFLICT.
+    the server make one. The same id with the same job type and arguments returns the existing job; otherwise
+    it is refused with ID_CONFLICT.
     """
     request_id: _builtins.str
-    """Names this request, best a UUID: a repeat within 24 hours returns the first answer, with other content it
-    is refused with ID_CONFLICT.
+    """Names this request, best a UUID, at most 128 characters: a repeat within 24 hours returns the first
+    answer, with another job type or other arguments it is refused with ID_CONFLICT.
     """
     validate_only: _builtins.bool
     """Check everything, queue nothing."""
@@ -575,11 +579,13 @@ class SubmitBatchRequest(_message.Message):
     batch_id: _builtins.str
     """Client-chosen id, with the same rules as SubmitRequest.job_id. Empty lets the server make one."""
     request_id: _builtins.str
-    """Names this request, best a UUID: a repeat within 24 hours returns the first answer."""
+    """Names this request, best a UUID, at most 128 characters: a repeat within 24 hours returns the first
+    answer.
+    """
     all_or_nothing: _builtins.bool
     """Queue nothing if any item is invalid. Otherwise items fail one by one."""
     title: _builtins.str
-    """Human-readable title for widgets and dashboards."""
+    """Human-readable title for widgets and dashboards, at most 512 characters."""
     compact: _builtins.bool
     """Leave accepted items out of the answer, apart from their ids."""
     @_builtins.property
@@ -604,7 +610,7 @@ class SubmitBatchRequest(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Searchable key-value pairs of the batch."""
+        """Searchable key-value pairs of the batch, with the limits of JobSpec.labels."""
 
     def __init__(
         self,
@@ -757,7 +763,7 @@ class SubmitBatchResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
-    """Opaque and unique; watch or cancel the batch by it."""
+    """Opaque and unique; watch or cancel the batch by it. Empty when no item was accepted."""
     deduplicated: _builtins.bool
     """The batch existed already: this is the first answer again."""
     accepted_count: _builtins.int
@@ -1053,19 +1059,19 @@ class StreamProgressRequest(_message.Message):
     """Also send the log lines that the watched jobs write from now on; StreamLogs has the earlier ones."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchTarget]:
-        """1 to 1000. The stream ends when all of them are terminal. To watch other things, open a new stream with
-        the new list.
+        """1 to 1000, each once. The stream ends when all of them are terminal. To watch other things, open a new
+        stream with the new list.
         """
 
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:
-        """Progress of one job closer together than this is coalesced. Default 200 ms. Changes of state are sent at
-        once.
+        """Progress of one job closer together than this is coalesced. Default 200 ms; kept between 20 ms and 60 s.
+        Changes of state are sent at once.
         """
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """A heartbeat follows this long after the last message. Default 15 s."""
+        """A heartbeat follows this long after the last message. Default 15 s; kept between 1 s and 60 s."""
 
     def __init__(
         self,
@@ -1614,7 +1620,7 @@ class CancelRequest(_message.Message):
     batch_id: _builtins.str
     """Every job of a batch that has not ended."""
     reason: _builtins.str
-    """For people; kept with the job. May be empty."""
+    """For people; kept with the job. At most 1000 characters, may be empty."""
     include_children: _builtins.bool
     """Also the jobs that the target submitted. Not available yet."""
     @_builtins.property
@@ -1952,7 +1958,7 @@ class StatsRequest(_message.Message):
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """Window of the rates. Default 1 h."""
+        """Window of the rates. Not available yet."""
 
     def __init__(
         self,

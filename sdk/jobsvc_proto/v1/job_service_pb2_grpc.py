@@ -205,7 +205,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamLogs(self, request, context):
-        """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way.
+        """Streams a job's log lines, resumable by line number. The newest 1000 lines of a job are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

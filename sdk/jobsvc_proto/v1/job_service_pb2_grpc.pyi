@@ -77,7 +77,7 @@ class JobServiceStub:
     Not available yet: answers UNIMPLEMENTED.
     """
     StreamLogs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.StreamLogsRequest, _job_service_pb2.StreamLogsResponse]
-    """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
+    """Streams a job's log lines, resumable by line number. The newest 1000 lines of a job are kept."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -128,7 +128,7 @@ class JobServiceAsyncStub(JobServiceStub):
     Not available yet: answers UNIMPLEMENTED.
     """
     StreamLogs: _aio.UnaryStreamMultiCallable[_job_service_pb2.StreamLogsRequest, _job_service_pb2.StreamLogsResponse]  # type: ignore[assignment]
-    """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
+    """Streams a job's log lines, resumable by line number. The newest 1000 lines of a job are kept."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Submit jobs, watch them, take their results.
@@ -254,6 +254,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.StreamLogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.StreamLogsResponse], _abc.AsyncIterator[_job_service_pb2.StreamLogsResponse]]:
-        """Streams a job's log lines, resumable by line number. The last lines are kept, the oldest give way."""
+        """Streams a job's log lines, resumable by line number. The newest 1000 lines of a job are kept."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
