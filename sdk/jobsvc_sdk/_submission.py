@@ -119,7 +119,7 @@ def accepted(plan: Plan, answer: pb.SubmitBatchResponse) -> Accepted:
             rejected[position] = _faults.from_item(next(refused))
     if not statuses:
         raise _faults.rejected_items(rejected)
-    return Accepted(statuses, rejected)
+    return Accepted(statuses, dict(sorted(rejected.items())))
 
 
 def item_title(item: Mapping[str, Any]) -> str:

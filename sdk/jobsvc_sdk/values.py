@@ -24,7 +24,7 @@ class ErrorValue:
     Attributes:
         category: ``application``, ``timeout``, ``worker_lost``, ``cancelled``, ``dependency``, ``invalid_arguments``,
             ``internal`` or, from a newer server, another word.
-        type: Name of the exception on the worker, e.g. ``"ValueError"``.
+        type: Qualified name of the exception on the worker, e.g. ``"pandas.errors.ParserError"``.
         message: Its text.
         stack_trace: The worker's traceback as text; empty when the server left it out.
         code: What the handler gave to ``Fail(code=...)``; empty otherwise.
@@ -42,7 +42,8 @@ class ErrorValue:
     def summary(self) -> str:
         """Type and first line of the message, e.g. ``"ValueError: bad row 17"``."""
         first_line = self.message.strip().partition("\n")[0]
-        return ": ".join(part for part in (self.type, first_line) if part) or self.category
+        name = self.type.removeprefix("builtins.")
+        return ": ".join(part for part in (name, first_line) if part) or self.category
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,8 @@ def test_batch_is_terminal_when_all_jobs_have_ended() -> None:
 
 def test_error_summary_falls_back_on_the_category() -> None:
     assert ErrorValue("timeout").summary == "timeout"
-    assert ErrorValue("application", "KeyError", "").summary == "KeyError"
+    assert ErrorValue("application", "builtins.KeyError", "").summary == "KeyError"
+    assert ErrorValue("application", "a.b.Error", "one\ntwo").summary == "a.b.Error: one"
 
 
 def test_log_line_shows_time_and_unusual_levels() -> None:

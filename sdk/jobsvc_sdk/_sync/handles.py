@@ -127,6 +127,11 @@ class Job(JobCore):
 
         return display.repr_html(self._status)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from jobsvc_sdk import display
+
+        return display.bundle(self._status)
+
 
 class Batch(BatchCore):
     """A handle of a batch.
@@ -191,6 +196,11 @@ class Batch(BatchCore):
         from jobsvc_sdk import display
 
         return display.repr_html(self._status)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from jobsvc_sdk import display
+
+        return display.bundle(self._status)
 
 
 @contextlib.contextmanager
