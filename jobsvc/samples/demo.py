@@ -47,6 +47,7 @@ COMMON = {"dataset": "us-employment", "date": "month", "horizon": 12, "confidenc
 TRENDS = ("damped", "straight")
 SEASONS = (12, 1)
 
+HANDLERS = "jobsvc.samples.analytics"
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 40.0
 LOOK_EVERY_S = 0.05
@@ -64,10 +65,12 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         console.print("Starting an embedded Valkey, a server and a worker ...", style="dim")
-        with tempfile.TemporaryDirectory(prefix="jobsvc-demo-") as scratch, _stack(Path(scratch)) as address:
-            with connect(address) as client:
-                _show(console, _forecasts(console, client))
-            console.print("Stopping all of it ...", style="dim")
+        with (
+            tempfile.TemporaryDirectory(prefix="jobsvc-demo-") as scratch,
+            _stack(Path(scratch), console) as address,
+            connect(address) as client,
+        ):
+            _show(console, _forecasts(console, client))
     except DemoError as problem:
         Console(stderr=True, highlight=False).print(Text(f"The demo failed: {problem}", style="red"))
         return 1
@@ -77,20 +80,25 @@ def main() -> int:
 
 
 @contextmanager
-def _stack(scratch: Path) -> Iterator[str]:
+def _stack(scratch: Path, console: Console) -> Iterator[str]:
     """Run ``jobsvc dev`` with a data folder of its own, and yield the server's address."""
     ready_file, log = scratch / "address", scratch / "log"
     words = [sys.executable, "-m", "jobsvc", "dev", "--port", "0", "--data", str(scratch / "data")]
     words += [
         "--import",
-        "jobsvc.samples.analytics",
+        HANDLERS,
         "--ready-file",
         str(ready_file),
         "--die-with",
         str(os.getpid()),
     ]
-    # Settings of the person's own installation, such as another Redis, are none of the demo's business.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBSVC_")}
+    # Settings of the person's own installation, such as another Redis, are none of the demo's business; which Valkey
+    # there is on this machine is.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("JOBSVC_") or name == "JOBSVC_VALKEY_SERVER"
+    }
     with log.open("wb") as output:
         stack = subprocess.Popen(
             words, cwd=scratch, env=environment, stdout=output, stderr=output, process_group=0
@@ -99,6 +107,7 @@ def _stack(scratch: Path) -> Iterator[str]:
             _wait_until_ready(stack, ready_file, log)
             yield ready_file.read_text().strip()
         finally:
+            console.print("Stopping all of it ...", style="dim")
             _stop(stack)
 
 
@@ -160,8 +169,10 @@ def _results(batch: Batch) -> list[Result]:
     outcomes = batch.results(return_exceptions=True)
     problems = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     if problems:
-        lines = [str(problem) for problem in problems[:5]]
-        raise DemoError("\n".join([f"{len(problems)} of {len(outcomes)} jobs did not complete:", *lines]))
+        lines = [str(problem) for problem in problems[:2]]
+        raise DemoError(
+            "\n".join([f"{len(problems)} of {len(outcomes)} jobs did not complete, for example:", *lines])
+        )
     return outcomes
 
 

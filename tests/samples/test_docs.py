@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
 from jobsvc.config import Settings
-from jobsvc.model import errors, lifecycle
+from jobsvc.model import lifecycle
 from jobsvc.model.job import ErrorCategory
 from jobsvc.model.lifecycle import JobState, Outcome
+from jobsvc.rpc.status import ANSWERS
+from jobsvc_sdk._faults import Fault, error_of
 from tests.samples.documents import PAGES, ROOT, Block, blocks, links, table_after
 from tests.stack import Stack
 
@@ -51,17 +54,26 @@ def test_glossary_has_the_words_for_all_outcomes() -> None:
     assert all(f"`{outcome}`" in glossary for outcome in Outcome)
 
 
-def test_errors_page_has_every_reason_and_category() -> None:
-    def reasons(of: type[errors.JobsvcError]) -> set[str]:
-        return {of.reason}.union(*(reasons(child) for child in of.__subclasses__()))
+def test_errors_page_has_every_reason_with_its_status() -> None:
+    never_told = {"CONFIGURATION", "NOT_FOUND"}  # the first becomes INTERNAL, the second has only kinds
+    answers = {reason: answer.code.name for reason, answer in ANSWERS.items() if reason not in never_told}
 
-    never_on_the_wire = {"CONFIGURATION", "NOT_FOUND"}
     rows = table_after("errors.md", "# Errors")
-    listed = {word for row in rows for word in re.findall(r"`([A-Z_]+)`", row[0])}
-    assert reasons(errors.JobsvcError) - never_on_the_wire <= listed
 
+    assert {row[0].strip("`"): row[1] for row in rows} == answers
+
+
+def test_errors_page_names_the_exceptions_of_the_sdk() -> None:
+    for reason, _, _, _, name in table_after("errors.md", "# Errors"):
+        fault = Fault(code=grpc.StatusCode.UNKNOWN, message="m", reason=reason.strip("`"))
+
+        assert type(error_of(fault)).__name__ == name.strip("`"), reason
+
+
+def test_errors_page_has_every_category() -> None:
     categories = [word_of(row[0]) for row in table_after("errors.md", "## When a job fails")]
     unreachable = {"dependency"}
+
     assert set(categories) == {str(category) for category in ErrorCategory} - unreachable
 
 
