@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 
 from jobsvc_sdk import Client, Job, connect
 from jobsvc_sdk.errors import (
@@ -199,7 +201,7 @@ def test_listed_jobs_are_not_asked_for_one_by_one(live: Client, monkeypatch: pyt
     queue = f"q-{uuid.uuid4().hex[:8]}"
     job = do(live, ["ok"], queue=queue, delay=3600)
     listed = live.jobs(queue=queue)
-    monkeypatch.setattr(live, "_job_status", None)
+    monkeypatch.setattr(live.transport, "job_status", None)
 
     assert [one.state for one in listed] == ["scheduled"]
     monkeypatch.undo()
@@ -287,6 +289,21 @@ def test_job_types_are_callables_with_signatures(live: Client) -> None:
     assert typed([["ok", 6]]).result(timeout=30) == 6
 
 
+def test_notebook_completes_and_explains_job_types(live: Client) -> None:
+    shell = InteractiveShell()
+    shell.user_ns["client"] = live
+
+    def offered(text: str) -> set[str]:
+        with provisionalcompleter():
+            return {found.text for found in shell.Completer.completions(text, len(text))}
+
+    assert "test" in offered("client.types.")
+    assert offered("client.types.test.do_in") == {"do_in_thread"}
+    explained = shell.object_inspect("client.types.test.do")
+    assert explained["definition"].startswith("client.types.test.do(steps: list")
+    assert explained["docstring"] == "Run steps in a process."
+
+
 def test_unknown_attribute_names_the_nearest(live: Client) -> None:
     with pytest.raises(AttributeError, match=r"'test\.doo'.*Did you mean test\.do"):
         live.types.test.doo  # noqa: B018
@@ -319,10 +336,32 @@ def test_wrong_typed_call_is_refused_before_anything_is_sent(stack: Stack) -> No
         typed(step=[])
 
 
-def test_interrupted_reply_never_makes_two_jobs(live: Client, stack: Stack) -> None:
-    with connect(stack.address) as client:
-        job = do(client, ["ok", 1])
-        assert do(client, ["ok", 1]).id != job.id
+def test_type_without_a_live_worker_is_queued_with_a_warning(
+    make_stack: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = make_stack()
+    with connect(own.address) as client:
+        own.workers[0].stop()
+
+        job = do(client, ["ok"])
+
+        assert job.state == "queued"
+        assert 'no worker for job type "test.do" is alive' in job.warnings[0]
+        assert job.warnings[0] in caplog.text
+
+
+def test_handles_are_shown_as_text_where_there_is_no_notebook(
+    live: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = do(live, ["ok", 5]).wait(30)
+    batch = live.map("test.do", [{"steps": []}]).wait(30)
+
+    for handle in (job, batch):
+        handle._ipython_display_()
+        assert handle.id in capsys.readouterr().out
+        assert handle.id in handle._repr_html_()
+        assert set(handle._repr_mimebundle_()) == {"text/html", "text/plain"}
+        assert handle.watch() is handle
 
 
 def test_server_restart_is_survived_by_whoever_waits(make_stack: Any) -> None:

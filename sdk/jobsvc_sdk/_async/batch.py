@@ -166,7 +166,9 @@ class AsyncBatchCore(AsyncWatched[BatchStatus]):
             reason: For people; kept with the jobs.
             timeout: How long the request may take, in seconds.
         """
-        answer = await self._client._cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
+        answer = await self._client.transport.cancel(
+            pb.CancelRequest(batch_id=self.id, reason=reason), timeout
+        )
         return _convert.cancel_summary(answer)
 
     async def to_frame(self) -> pd.DataFrame:

@@ -106,7 +106,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
             NotFound: It does not exist, or is no longer kept.
             JobsvcError: What else the server answered, or that it did not.
         """
-        self.on_status(await self._client._job_status(self.id))
+        self.on_status(await self._client.transport.job_status(self.id))
         return self
 
     async def wait(self, timeout: float | None = None, *, on_interrupt: str | None = None) -> AsyncJobCore:
@@ -180,7 +180,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
         Returns:
             True when the request was accepted, False when the job had ended before.
         """
-        answer = await self._client._cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
+        answer = await self._client.transport.cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
         if answer.HasField("job"):
             self.on_status(_convert.job(answer.job, full=True))
         return answer.cancelled_count + answer.requested_count > 0

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc_sdk import _faults, _requests
+from jobsvc_sdk import _convert, _faults, _requests
 from jobsvc_sdk._connection import Connection
 from jobsvc_sdk._tracker import Tracker
 from jobsvc_sdk.errors import NotFound, ProtocolError
-from jobsvc_sdk.values import BatchStatus
+from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue
 
 from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 
@@ -119,6 +120,33 @@ class AsyncTransport:
             except grpc.RpcError as exc:
                 fault = _faults.read_fault(exc, address=self.connection.address, doing=doing)
             await sleep(patience.pause_or_raise(fault))
+
+    async def job_status(self, job_id: str) -> JobStatus:
+        """Return everything about a job as it is now.
+
+        Raises:
+            NotFound: There is no such job.
+            JobsvcError: What else the server answered, or that it did not.
+        """
+        request = pb.GetStatusRequest(job_id=job_id, view=pb.JOB_VIEW_FULL)
+        answer = await self.call(lambda: self.jobs.GetStatus, request, doing="GetStatus")
+        return _convert.job(answer.job, full=True)
+
+    async def job_type(self, name: str) -> JobTypeValue:
+        """Return a job type as it is now; fails fast, because an older answer would do."""
+        request = catalog_pb.GetJobTypeRequest(name=name)
+        answer = await self.call(
+            lambda: self.catalog.GetJobType, request, doing="GetJobType", timeout_s=2.0, patience_s=0.0
+        )
+        return _convert.job_type(answer.job_type)
+
+    async def cancel(self, request: pb.CancelRequest, timeout_s: float | None) -> pb.CancelResponse:
+        """Ask for something to be cancelled, once within a time limit, or for as long as the client's patience."""
+        if timeout_s is None:
+            return await self.call(lambda: self.jobs.Cancel, request, doing="Cancel")
+        return await self.call(
+            lambda: self.jobs.Cancel, request, doing="Cancel", timeout_s=timeout_s, patience_s=0.0
+        )
 
     async def batch_status(self, batch_id: str) -> BatchStatus:
         """Return the counts of a batch as they are now: the first message of a stream has them.

@@ -165,7 +165,7 @@ class BatchCore(Watched[BatchStatus]):
             reason: For people; kept with the jobs.
             timeout: How long the request may take, in seconds.
         """
-        answer = self._client._cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
+        answer = self._client.transport.cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
         return _convert.cancel_summary(answer)
 
     def to_frame(self) -> pd.DataFrame:

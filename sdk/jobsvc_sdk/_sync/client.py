@@ -16,7 +16,7 @@ from jobsvc_sdk._encode import encode_arguments
 from jobsvc_sdk._requests import Options, Span
 from jobsvc_sdk.errors import NotFound, ProtocolError
 from jobsvc_sdk.tables import JobTable, JobTypeTable, QueueTable
-from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue, ServerInfo
+from jobsvc_sdk.values import BatchStatus, JobTypeValue, ServerInfo
 
 from .handles import Batch, Job
 from .hub import Hub
@@ -245,7 +245,7 @@ class ClientCore:
         Raises:
             NotFound: There is no such job, or it is no longer kept.
         """
-        return Job(self, self._job_status(_requests.check_id(job_id, "job id")))
+        return Job(self, self.transport.job_status(_requests.check_id(job_id, "job id")))
 
     def batch(self, batch_id: str) -> Batch:
         """Return a handle of a batch that was submitted before, by whomever, from its id alone.
@@ -326,17 +326,6 @@ class ClientCore:
         """Return what can be submitted now, when there is a way to ask."""
         return None
 
-    def _job_type(self, name: str) -> JobTypeValue:
-        """Return a job type as it is now, or fail fast."""
-        answer = self.transport.call(
-            lambda: self.transport.catalog.GetJobType,
-            catalog_pb.GetJobTypeRequest(name=name),
-            doing="GetJobType",
-            timeout_s=2.0,
-            patience_s=0.0,
-        )
-        return _convert.job_type(answer.job_type)
-
     def _check_options(self, options: Mapping[str, Any]) -> None:
         unknown = sorted(set(options) - _SUBMIT_OPTIONS)
         if unknown:
@@ -344,18 +333,6 @@ class ClientCore:
                 f"unknown option {', '.join(unknown)}; there are {', '.join(sorted(_SUBMIT_OPTIONS))}. "
                 "Arguments of the job go into the call that follows"
             )
-
-    def _job_status(self, job_id: str) -> JobStatus:
-        request = pb.GetStatusRequest(job_id=job_id, view=pb.JOB_VIEW_FULL)
-        answer = self.transport.call(lambda: self.transport.jobs.GetStatus, request, doing="GetStatus")
-        return _convert.job(answer.job, full=True)
-
-    def _cancel(self, request: pb.CancelRequest, timeout: float | None) -> pb.CancelResponse:
-        if timeout is None:
-            return self.transport.call(lambda: self.transport.jobs.Cancel, request, doing="Cancel")
-        return self.transport.call(
-            lambda: self.transport.jobs.Cancel, request, doing="Cancel", timeout_s=timeout, patience_s=0.0
-        )
 
     def _fill(self, jobs: Iterable[Job], *, again: bool = False) -> None:
         """Get arguments, attempts and result of many jobs in few calls.

@@ -18,6 +18,29 @@ from .types import Types
 _TYPES_FRESH_S = 5.0
 
 
+class LiveTypes(Types):
+    """All job types, read when they are first needed and again when that was some seconds ago."""
+
+    def __init__(self, client: ClientCore) -> None:
+        super().__init__(client, ())
+        self._read_at: float | None = None
+
+    @property
+    def _found(self) -> dict[str, JobTypeValue]:
+        first = self._read_at is None
+        if self._read_at is None or time.monotonic() - self._read_at > _TYPES_FRESH_S:
+            try:
+                self._take(self._client.job_types(patience_s=2.0 if first else 0.0))
+            except ServerUnavailable:
+                if first:
+                    raise
+        return self._known
+
+    def _take(self, found: Sequence[JobTypeValue]) -> None:
+        super()._take(found)
+        self._read_at = time.monotonic()
+
+
 class Client(ClientCore):
     """A client for scripts and notebooks; made by :func:`jobsvc_sdk.connect`. It may be used by several threads.
 
@@ -29,8 +52,9 @@ class Client(ClientCore):
     ) -> None:
         super().__init__(connection, patience_s=patience_s, on_interrupt=on_interrupt)
         self._process = os.getpid()
-        self._types: Types | None = None
-        self._types_read_at = 0.0
+        # An attribute and not a property: completion in a notebook runs no properties.
+        self.types: Types = LiveTypes(self)
+        """What can be submitted, as attributes that can be called: ``client.types.reports.monthly(year=2026)``."""
 
     @property
     def hub(self) -> Hub:
@@ -38,19 +62,6 @@ class Client(ClientCore):
         if self._process != os.getpid():
             self._process, self._hub = os.getpid(), Hub(self.transport)
         return self._hub
-
-    @property
-    def types(self) -> Types:
-        """What can be submitted, as attributes that can be called: ``client.types.reports.monthly(year=2026)``."""
-        age_s = time.monotonic() - self._types_read_at
-        if self._types is None or age_s > _TYPES_FRESH_S:
-            try:
-                self._types = Types(self, self.job_types(patience_s=None if self._types is None else 0.0))
-                self._types_read_at = time.monotonic()
-            except ServerUnavailable:
-                if self._types is None:
-                    raise
-        return self._types
 
     def _types_again(self) -> Sequence[JobTypeValue] | None:
         try:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc_sdk import _faults, _requests
+from jobsvc_sdk import _convert, _faults, _requests
 from jobsvc_sdk._connection import Connection
 from jobsvc_sdk._tracker import Tracker
 from jobsvc_sdk.errors import NotFound, ProtocolError
-from jobsvc_sdk.values import BatchStatus
+from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue
 
 from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 
@@ -120,6 +121,33 @@ class Transport:
             except grpc.RpcError as exc:
                 fault = _faults.read_fault(exc, address=self.connection.address, doing=doing)
             sleep(patience.pause_or_raise(fault))
+
+    def job_status(self, job_id: str) -> JobStatus:
+        """Return everything about a job as it is now.
+
+        Raises:
+            NotFound: There is no such job.
+            JobsvcError: What else the server answered, or that it did not.
+        """
+        request = pb.GetStatusRequest(job_id=job_id, view=pb.JOB_VIEW_FULL)
+        answer = self.call(lambda: self.jobs.GetStatus, request, doing="GetStatus")
+        return _convert.job(answer.job, full=True)
+
+    def job_type(self, name: str) -> JobTypeValue:
+        """Return a job type as it is now; fails fast, because an older answer would do."""
+        request = catalog_pb.GetJobTypeRequest(name=name)
+        answer = self.call(
+            lambda: self.catalog.GetJobType, request, doing="GetJobType", timeout_s=2.0, patience_s=0.0
+        )
+        return _convert.job_type(answer.job_type)
+
+    def cancel(self, request: pb.CancelRequest, timeout_s: float | None) -> pb.CancelResponse:
+        """Ask for something to be cancelled, once within a time limit, or for as long as the client's patience."""
+        if timeout_s is None:
+            return self.call(lambda: self.jobs.Cancel, request, doing="Cancel")
+        return self.call(
+            lambda: self.jobs.Cancel, request, doing="Cancel", timeout_s=timeout_s, patience_s=0.0
+        )
 
     def batch_status(self, batch_id: str) -> BatchStatus:
         """Return the counts of a batch as they are now: the first message of a stream has them.

@@ -23,29 +23,30 @@ if TYPE_CHECKING:
 _FRESH_S = 30.0
 
 
-class Types:
-    """The job types below a dotted prefix, as attributes: Tab completes them.
-
-    ``client.types.analytics.profile(...)`` submits; ``client.types["analytics.profile"]`` is the same thing.
-    """
+class Branch:
+    """The job types below a dotted prefix, as attributes: Tab completes them."""
 
     def __init__(self, client: ClientCore, found: Sequence[JobTypeValue], prefix: str = "") -> None:
         self._client = client
         self._prefix = prefix
-        self._found: dict[str, JobTypeValue] = {}
+        self._known: dict[str, JobTypeValue] = {}
         self._take(found)
 
     def _take(self, found: Sequence[JobTypeValue]) -> None:
-        self._found = {value.name: value for value in found}
+        self._known = {value.name: value for value in found}
 
-    def _find(self, full: str) -> Types | None:
+    @property
+    def _found(self) -> dict[str, JobTypeValue]:
+        return self._known
+
+    def _find(self, full: str) -> Branch | None:
         if full in self._found:
             return TypedCall(self._client, self._found[full], tuple(self._found.values()))
         if any(other.startswith(f"{full}.") for other in self._found):
             return Types(self._client, tuple(self._found.values()), f"{full}.")
         return None
 
-    def _find_again(self, full: str) -> Types | None:
+    def _find_again(self, full: str) -> Branch | None:
         """Look once more, among what there is now."""
         newer = self._client._types_again()
         if newer is None:
@@ -63,16 +64,23 @@ class Types:
             raise AttributeError(unknown_job_type(full, near).message, name=name, obj=self)
         return found
 
+    def __dir__(self) -> list[str]:
+        below = [name.removeprefix(self._prefix) for name in self._found if name.startswith(self._prefix)]
+        return sorted({name.partition(".")[0] for name in below})
+
+
+class Types(Branch):
+    """The job types below a dotted prefix, as a table and by name.
+
+    ``client.types.analytics.profile(...)`` submits; ``client.types["analytics.profile"]`` is the same thing.
+    """
+
     def __getitem__(self, name: str) -> TypedCall:
         full = f"{self._prefix}{name}"
         found = self._find(full) or self._find_again(full)
         if not isinstance(found, TypedCall):
             raise unknown_job_type(full, difflib.get_close_matches(full, self._found, n=3))
         return found
-
-    def __dir__(self) -> list[str]:
-        below = [name.removeprefix(self._prefix) for name in self._found if name.startswith(self._prefix)]
-        return sorted({name.partition(".")[0] for name in below})
 
     def _ipython_key_completions_(self) -> list[str]:
         return [value.name.removeprefix(self._prefix) for value in self._table()]
@@ -99,7 +107,7 @@ class Types:
         return self._table()._repr_html_()
 
 
-class TypedCall(Types):
+class TypedCall(Branch):
     """One job type: calling it submits a job, with arguments checked before anything is sent."""
 
     def __init__(
@@ -140,11 +148,14 @@ class TypedCall(Types):
         if time.monotonic() - self._read_at < _FRESH_S:
             return None
         try:
-            value = self._client._job_type(self.job_type.name)
+            value = self._client.transport.job_type(self.job_type.name)
         except JobsvcError:
             return None
         self._read_at = time.monotonic()
         return TypedCall(self._client, value, ())
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), "bind", "job_type", "options"})
 
     def options(self, **options: Any) -> TypedCall:
         """Return the same job type with options for its jobs, apart from their arguments.
