@@ -11,7 +11,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _MARKED = re.compile(
     r"^<!-- (?P<mark>[^>]+?) -->\n```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\((?P<link>[^)#\s]+)(?:#[^)]*)?\)|src(?:set)?=\"(?P<picture>[^\"]+)\"")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def blocks(word: str) -> list[Block]:
 
 def links(page: Path) -> list[str]:
     """Targets of a page's links and pictures."""
-    return [match["target"] for match in _LINK.finditer(page.read_text())]
+    return [match["link"] or match["picture"] for match in _LINK.finditer(page.read_text())]
 
 
 def table_after(page: str, mark: str) -> list[list[str]]:
