@@ -108,3 +108,4 @@ class AsyncStore:
     async def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+        await asyncio.sleep(0)  # the loop closes the socket in its next turn, and may have no other

@@ -47,6 +47,10 @@ class Keys:
         """Hash: a batch and its counts."""
         return f"{self.tag}:batch:{batch_id}"
 
+    def batch_part(self, batch_id: str, part: str) -> str:
+        """A larger part of a batch: named (hash), failures (list), staged (set, until the batch is committed)."""
+        return f"{self.tag}:batch-{part}:{batch_id}"
+
     def watch(self, target_id: str) -> str:
         """Channel that tells of changes of a job or of the jobs of a batch."""
         return f"{self.tag}:watch:{target_id}"

@@ -11,8 +11,12 @@ Argument = str | bytes | int | float
 
 
 def pack(words: Sequence[Argument]) -> bytes:
-    """Write a command as it travels."""
-    return cast("bytes", hiredis.pack_command(cast("Any", tuple(words))))
+    """Write a command as it travels. What UTF-8 cannot carry (half a surrogate pair) becomes a question mark."""
+    try:
+        return cast("bytes", hiredis.pack_command(cast("Any", tuple(words))))
+    except UnicodeEncodeError:
+        clean = [word.encode("utf-8", "replace") if isinstance(word, str) else word for word in words]
+        return cast("bytes", hiredis.pack_command(cast("Any", tuple(clean))))
 
 
 def reader() -> hiredis.Reader:

@@ -79,6 +79,7 @@ class Subscription:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn, and may have no other
             self._task = None
 
     def _send(self, *words: str) -> None:

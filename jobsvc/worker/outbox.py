@@ -68,7 +68,7 @@ class Outbox:
                 lines = self._lines.pop(key, None)
                 if lines:
                     try:
-                        self._store.run(calls.log(*key, lines))
+                        self._store.run(calls.log(*key, lines, before=0))
                     except BaseException:
                         self._lines[key] = lines + self._lines.get(key, [])
                         raise

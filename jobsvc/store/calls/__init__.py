@@ -34,6 +34,7 @@ from jobsvc.store.calls.running import progress as progress
 from jobsvc.store.calls.running import renew as renew
 from jobsvc.store.calls.running import unblock as unblock
 from jobsvc.store.calls.running import wake as wake
+from jobsvc.store.calls.submitting import EMPTY_BATCH_MS as EMPTY_BATCH_MS
 from jobsvc.store.calls.submitting import STAGE_SIZE as STAGE_SIZE
 from jobsvc.store.calls.submitting import Committed as Committed
 from jobsvc.store.calls.submitting import Staged as Staged

@@ -122,12 +122,16 @@ MAX_LOG_LINES = 1_000
 """Log lines that are kept per job, the newest."""
 
 
-def log(job_id: str, token: str, lines: Sequence[str]) -> Call[int]:
+def log(job_id: str, token: str, lines: Sequence[str], *, before: int) -> Call[int]:
     """Append log lines, each a JSON object as text.
+
+    Args:
+        before: How many lines this attempt wrote before these, dropped ones included: so lines that are sent again are
+            not written again.
 
     Answers the number of lines ever written, -1 when the lease is lost.
     """
-    return Call(load("log"), (job_id, token, MAX_LOG_LINES, *lines), int)
+    return Call(load("log"), (job_id, token, MAX_LOG_LINES, before, *lines), int)
 
 
 def cancel(job_ids: Sequence[str], *, reason: str = "", requested_by: str = "") -> Call[list[str]]:

@@ -19,6 +19,10 @@ STAGE_SIZE = 500
 """Jobs of a batch in one script."""
 
 
+EMPTY_BATCH_MS = 24 * 3_600_000
+"""How long a batch can be read of which no job was accepted, milliseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """Answer to a submit.
@@ -138,7 +142,8 @@ class Committed:
 
 def commit(batch_id: str) -> Call[Committed]:
     """Make the staged jobs of a batch visible, all at once."""
-    return Call(load("commit"), (batch_id,), lambda reply: Committed(reply[0] == 1, reply[1], reply[2]))
+    words = (batch_id, EMPTY_BATCH_MS)
+    return Call(load("commit"), words, lambda reply: Committed(reply[0] == 1, reply[1], reply[2]))
 
 
 def abort(batch_id: str, *, staged_before_ms: int = 0) -> Call[bool]:

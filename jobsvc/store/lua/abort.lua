@@ -7,15 +7,15 @@ Events none ]]
 #flags allow-oom
 #include keys clock core
 local batch = ARGV[1]
-local bkey = batch_key(batch)
+local places = batch_part(batch, 'staged')
 local since = redis.call('ZSCORE', P .. ':staging', batch)
 if not since or (ARGV[2] ~= '0' and tonumber(since) >= tonumber(ARGV[2])) then return 0 end
-for _, place in ipairs(redis.call('SMEMBERS', bkey .. ':staged')) do
-  for _, id in ipairs(redis.call('ZRANGE', bkey .. ':staged:' .. place, 0, -1)) do
+for _, place in ipairs(redis.call('SMEMBERS', places)) do
+  for _, id in ipairs(redis.call('ZRANGE', places .. '/' .. place, 0, -1)) do
     redis.call('UNLINK', job_key(id), part_key(id, 'arguments'), part_key(id, 'spec'))
   end
-  redis.call('UNLINK', bkey .. ':staged:' .. place)
+  redis.call('UNLINK', places .. '/' .. place)
 end
-redis.call('UNLINK', bkey, bkey .. ':staged', bkey .. ':named')
+redis.call('UNLINK', batch_key(batch), places, batch_part(batch, 'named'))
 redis.call('ZREM', P .. ':staging', batch)
 return 1

@@ -5,13 +5,13 @@ Returns per id: cancelled | requested | finished | missing
 Errors none
 Events control, watch:<id>, watch:<batch> ]]
 #flags allow-oom
-#include keys clock core finish
+#include keys clock core finish staged
 local answer = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local r = redis.call('HMGET', job_key(id), 'state', 'version', 'queue', 'batch', 'token', 'cancel_ms')
   local state = r[1]
-  if not state then
+  if not state or staged(r[4]) then
     answer[#answer + 1] = 'missing'
   elseif state == 'processing' then
     if not r[6] then

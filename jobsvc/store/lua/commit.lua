@@ -1,12 +1,12 @@
 --[[ commit: make the staged jobs of a batch visible, all at once.
 KEYS 1 tag of the shard
-ARGV 1 batch id
+ARGV 1 batch id, 2 how long a batch without jobs is kept (ms)
 Returns {created (1 | 0), number of jobs, create_ms}; a batch that is committed already stays as it is
 Errors BATCH_NOT_STAGED when nothing was staged, or when it was swept away as abandoned; OOM at the memory limit
 Events watch:<batch> ]]
 #include keys clock core
 local batch = ARGV[1]
-local bkey = batch_key(batch)
+local bkey, places = batch_key(batch), batch_part(batch, 'staged')
 local b = redis.call('HMGET', bkey, 'staged', 'total', 'create_ms')
 if not b[3] then
   if redis.call('EXISTS', part_key(batch, 'remembered')) == 1 then return { 0, 0, now } end
@@ -14,9 +14,9 @@ if not b[3] then
 end
 if not b[1] then return { 0, tonumber(b[2]), tonumber(b[3]) } end
 local total, counts = 0, { ready = 0, scheduled = 0 }
-for _, place in ipairs(redis.call('SMEMBERS', bkey .. ':staged')) do
+for _, place in ipairs(redis.call('SMEMBERS', places)) do
   local queue, line = string.match(place, '^(.*):(%a+)$')
-  local staged = redis.call('ZRANGE', bkey .. ':staged:' .. place, 0, -1, 'WITHSCORES')
+  local staged = redis.call('ZRANGE', places .. '/' .. place, 0, -1, 'WITHSCORES')
   local members = {}
   for i = 1, #staged, 2 do
     members[#members + 1] = line == 'ready' and (now + staged[i + 1]) or staged[i + 1]
@@ -28,15 +28,18 @@ for _, place in ipairs(redis.call('SMEMBERS', bkey .. ':staged')) do
   end
   counts[line] = counts[line] + #staged / 2
   total = total + #staged / 2
-  redis.call('DEL', bkey .. ':staged:' .. place)
+  redis.call('DEL', places .. '/' .. place)
   redis.call('SADD', QUEUES, queue)
   wake(queue)
 end
-redis.call('DEL', bkey .. ':staged')
+redis.call('DEL', places)
 redis.call('HDEL', bkey, 'staged')
 redis.call('HSET', bkey, 'version', 1, 'total', total, 'open', total, 'kept', total, 'queued', counts.ready,
   'scheduled', counts.scheduled)
-if total == 0 then redis.call('HSET', bkey, 'end_ms', now) end
+if total == 0 then
+  redis.call('HSET', bkey, 'end_ms', now)
+  redis.call('PEXPIRE', bkey, ARGV[2]) -- retention goes by jobs, and this batch has none
+end
 redis.call('ZREM', P .. ':staging', batch)
 redis.call('PUBLISH', watch_channel(batch), '')
 return { 1, total, tonumber(b[3]) }

@@ -25,6 +25,4 @@ for _, queue in ipairs(queues) do
   end
   if first and (due_in < 0 or first < due_in) then due_in = first end
 end
-local jobs = {}
-if want > 0 then jobs = claim(worker, request, lease_ms, want, queues) end
-return { replies, jobs, due_in }
+return { replies, claim(worker, request, lease_ms, want, queues), due_in }

@@ -22,7 +22,7 @@ local function forget_batch(batch)
   if redis.call('HINCRBY', bkey, 'kept', -1) > 0 then return end
   local b = redis.call('HMGET', bkey, 'request', 'create_ms')
   if b[1] == '1' then remember(batch, tonumber(b[2])) end
-  redis.call('UNLINK', bkey, bkey .. ':named', bkey .. ':failures')
+  redis.call('UNLINK', bkey, batch_part(batch, 'named'), batch_part(batch, 'failures'))
 end
 
 for i = 1, #oldest, 2 do

@@ -6,12 +6,12 @@ Returns per id: false, or {record (field, value, ...), progress, spec, cancel, l
 Errors none
 Events none ]]
 #flags no-writes
-#include keys
+#include keys staged
 local full, answer = ARGV[1] == 'full', {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local record = redis.call('HGETALL', job_key(id))
-  if #record == 0 then
+  if #record == 0 or staged(redis.call('HGET', job_key(id), 'batch')) then
     answer[#answer + 1] = false
   else
     answer[#answer + 1] = { record, redis.call('GET', part_key(id, 'progress')), redis.call('GET', part_key(id, 'spec')),

@@ -7,7 +7,9 @@ Errors none
 Events none ]]
 #flags no-writes
 #include keys
-local key = batch_key(ARGV[1])
+local batch = ARGV[1]
+local key = batch_key(batch)
 local record = redis.call('HGETALL', key)
 if #record == 0 or redis.call('HEXISTS', key, 'staged') == 1 then return false end
-return { record, redis.call('LRANGE', key .. ':failures', 0, -1), ARGV[2] == 'named' and redis.call('HGETALL', key .. ':named') or {} }
+local named = ARGV[2] == 'named' and redis.call('HGETALL', batch_part(batch, 'named')) or {}
+return { record, redis.call('LRANGE', batch_part(batch, 'failures'), 0, -1), named }

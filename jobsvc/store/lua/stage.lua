@@ -9,7 +9,7 @@ Errors ID_CONFLICT when the batch id is taken by a batch with other content; OOM
 Events none ]]
 #include keys clock core
 local batch, size = ARGV[1], tonumber(ARGV[2])
-local bkey = batch_key(batch)
+local bkey, named, staged = batch_key(batch), batch_part(batch, 'named'), batch_part(batch, 'staged')
 local found = redis.call('HMGET', bkey, 'fingerprint', 'staged')
 if found[1] and found[1] ~= ARGV[3] then return redis.error_reply('ID_CONFLICT ' .. batch) end
 if found[1] and not found[2] then return { 1 } end
@@ -45,13 +45,13 @@ end
 local answer, places = { 0 }, {}
 for i = 1, tonumber(ARGV[7]) do
   local index, t, id = ARGV[at], templates[tonumber(ARGV[at + 1])], ARGV[at + 2]
-  if id ~= '' then redis.call('HSET', bkey .. ':named', index, id) else id = batch .. '.' .. index end
+  if id ~= '' then redis.call('HSET', named, index, id) else id = batch .. '.' .. index end
   local key = job_key(id)
   local owner = redis.call('HMGET', key, 'batch', 'type')
   if owner[2] and owner[1] ~= batch then
     answer[#answer + 1] = index
-    redis.call('HDEL', bkey .. ':named', index)
-  else
+    redis.call('HDEL', named, index)
+  elseif not owner[2] then -- what is staged already stays as it is: by now it might belong to another line
     redis.call('HSET', key, unpack(t.record))
     redis.call('SET', part_key(id, 'arguments'), ARGV[at + 3])
     if t[9] ~= '' then redis.call('SET', part_key(id, 'spec'), t[9]) end
@@ -64,7 +64,7 @@ for i = 1, tonumber(ARGV[7]) do
   at = at + 4
 end
 for place, members in pairs(places) do
-  redis.call('SADD', bkey .. ':staged', place)
-  redis.call('ZADD', bkey .. ':staged:' .. place, unpack(members))
+  redis.call('SADD', staged, place)
+  redis.call('ZADD', staged .. '/' .. place, unpack(members))
 end
 return answer

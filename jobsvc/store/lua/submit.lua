@@ -4,15 +4,16 @@ ARGV 1 id, 2 type, 3 queue, 4 arguments (JSON), 5 priority (10..40), 6 delay_ms,
      9 max_lost_attempts, 10 timeout_ms, 11 spec (JSON or ''), 12 from_request ('1' or '')
 Returns {created (1 | 0), state, version, create_ms, due_ms}; a job that exists with the same type and arguments is
      returned, not added again
-Errors ID_CONFLICT when the id is taken by a job of another type or with other arguments; OOM at the memory limit
+Errors ID_CONFLICT when the id is taken by a job of another type or with other arguments, or by a batch that is only
+     staged; OOM at the memory limit
 Events watch:<id> ]]
-#include keys clock core finish
+#include keys clock core finish staged
 local id, type, queue = ARGV[1], ARGV[2], ARGV[3]
 local key = job_key(id)
-local found = redis.call('HMGET', key, 'state', 'version', 'create_ms', 'due_ms', 'type')
+local found = redis.call('HMGET', key, 'state', 'version', 'create_ms', 'due_ms', 'type', 'batch')
 if found[1] or redis.call('EXISTS', part_key(id, 'remembered')) == 1 then
   if not found[1] then return { 0, 'gone', 0, now, 0 } end
-  if found[5] ~= type or redis.call('GET', part_key(id, 'arguments')) ~= ARGV[4] then
+  if found[5] ~= type or staged(found[6]) or redis.call('GET', part_key(id, 'arguments')) ~= ARGV[4] then
     return redis.error_reply('ID_CONFLICT ' .. id)
   end
   return { 0, found[1], tonumber(found[2]), tonumber(found[3]), tonumber(found[4] or 0) }

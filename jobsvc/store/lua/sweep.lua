@@ -22,12 +22,13 @@ local function reap(id, queue)
   if r[1] ~= 'processing' then return end
   local version, lost = r[2] + 1, (r[5] or 0) + 1
   redis.call('HSET', key, 'lost', lost)
+  redis.call('HDEL', key, 'token') -- whoever had the lease is told that it is lost, also before somebody else has it
   redis.call('HINCRBY', queue_key(queue, 'counters'), 'lost', 1)
   local state = 'queued'
   if r[7] then state = 'cancelled' elseif lost > tonumber(r[6] or ARGV[2]) then state = 'failed' end
   record_attempt(id, r[4], r[8], r[9], 'lost', ARGV[3])
   if state == 'queued' then
-    make_ready(id, queue, version, tonumber(r[10] or r[11]), r[12])
+    make_ready(id, queue, version, tonumber(r[10] or r[11]), r[12], true)
   else
     close_job(id, queue, state, version, r[3])
   end

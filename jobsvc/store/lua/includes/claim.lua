@@ -32,6 +32,7 @@ local function claim(worker, request, lease_ms, want, queues)
     end
     return jobs
   end
+  if want == 0 then return jobs end
   local ids = {}
   for _, queue in ipairs(queues) do
     local ready = queue_key(queue, 'ready')

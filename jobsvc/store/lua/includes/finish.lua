@@ -12,14 +12,16 @@ local function close_job(id, queue, state, version, batch)
   redis.call('ZADD', queue_key(queue, state), now, id)
   redis.call('HINCRBY', queue_key(queue, 'counters'), state, 1)
   if state == 'failed' and batch and batch ~= '' then
-    redis.call('LPUSH', batch_key(batch) .. ':failures', id)
-    redis.call('LTRIM', batch_key(batch) .. ':failures', 0, 4)
+    redis.call('LPUSH', batch_part(batch, 'failures'), id)
+    redis.call('LTRIM', batch_part(batch, 'failures'), 0, 4)
   end
 end
 
-local function make_ready(id, queue, version, since_ms, priority)
+-- A job that was claimed before (again) goes in front of those that became ready in the same millisecond.
+local function make_ready(id, queue, version, since_ms, priority, again)
+  local head_start_ms = HEAD_START[priority] or 0
   redis.call('HSET', job_key(id), 'state', 'queued', 'version', version)
-  redis.call('ZADD', queue_key(queue, 'ready'), ready_score(since_ms, HEAD_START[priority] or 0), id)
+  redis.call('ZADD', queue_key(queue, 'ready'), again and since_ms - head_start_ms or ready_score(since_ms, head_start_ms), id)
   wake(queue)
 end
 
@@ -56,7 +58,7 @@ local function finish(id, token, outcome, delay_ms, body)
       make_scheduled(id, queue, version, now + delay_ms)
     else
       state = 'queued'
-      make_ready(id, queue, version, tonumber(r[11] or r[12]), r[7])
+      make_ready(id, queue, version, tonumber(r[11] or r[12]), r[7], true)
     end
   else -- retried, snoozed
     if outcome == 'retried' then
