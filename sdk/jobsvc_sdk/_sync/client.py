@@ -201,10 +201,7 @@ class ClientCore:
             ServerUnavailable: The server or its Redis cannot be reached.
         """
         __tracebackhide__ = True
-        check: Callable[[Mapping[str, Any]], str] = encode_arguments
-        if isinstance(job_type, TypedCall):
-            typed = job_type
-            job_type, check = typed.job_type.name, lambda item: typed.bind((), dict(item))
+        type_name, check = _checker(job_type)
         options = Options(
             queue=queue,
             priority=priority,
@@ -213,7 +210,7 @@ class ClientCore:
             timeout=timeout,
             labels=labels or {},
         )
-        plan = _submission.plan(job_type, items, common or {}, options, check, all_or_nothing=all_or_nothing)
+        plan = _submission.plan(type_name, items, common or {}, options, check, all_or_nothing=all_or_nothing)
         request = _requests.submit_batch(
             plan.specs,
             title=name,
@@ -377,3 +374,10 @@ class ClientCore:
             workers = f"{self._info.worker_count} worker{'s' if self._info.worker_count != 1 else ''}"
             state = f"{workers}, server {self._info.version}, SDK {sdk_version()}"
         return f"<{type(self).__name__} {self.address}, {state}>"
+
+
+def _checker(job_type: str | TypedCall) -> tuple[str, Callable[[Mapping[str, Any]], str]]:
+    """Return the name of a job type, and what turns arguments into JSON text."""
+    if isinstance(job_type, TypedCall):
+        return job_type.job_type.name, lambda item: job_type.bind((), dict(item))
+    return job_type, encode_arguments
