@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobsvc_sdk import connect
 from tests.needs import require_tool
 from tests.notebook.lab import CHROMIUM_FLAGS, ROOT, LabServer, Notebook
 
@@ -43,9 +44,9 @@ def lab_server(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def open_notebook(
-    browser: Browser, lab_server: LabServer, request: pytest.FixtureRequest
+    browser: Browser, lab_server: LabServer, stack: Stack, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
-    """Open a notebook with these cells: ``open_notebook(["a = 1", "a"], dark=True)``."""
+    """Open a notebook with these cells: ``open_notebook(["a = 1", "a"])``; its jobs end with the test."""
     opened: list[Notebook] = []
 
     def make(cells: Sequence[str] | Any, **options: Any) -> Notebook:
@@ -57,3 +58,6 @@ def open_notebook(
     for each in opened:
         with contextlib.suppress(Exception):
             each.close()
+    with connect(stack.address) as client:
+        for job in client.jobs(state="processing"):
+            job.cancel("its test is over")

@@ -155,7 +155,6 @@ class Notebook:
         name: str,
         cells: Sequence[str] | nbformat.NotebookNode,
         *,
-        dark: bool = False,
         size: tuple[int, int] = (1000, 760),
     ) -> None:
         self.server = server
@@ -169,8 +168,6 @@ class Notebook:
         )
         self.page: Page = self._context.new_page()
         self.open()
-        if dark:
-            self.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
 
     def open(self) -> None:
         """Load the page, also again, and wait for the kernel."""
@@ -181,6 +178,12 @@ class Notebook:
     def command(self, name: str, options: dict[str, Any] | None = None, *, wait: bool = True) -> None:
         """Run one of JupyterLab's commands."""
         self.page.evaluate(_COMMAND, [name, options or {}, wait])
+
+    def change_theme(self, name: str) -> None:
+        """Change to the theme ``Light`` or ``Dark``, for this and later notebooks."""
+        self.command("apputils:change-theme", {"theme": f"JupyterLab {name}"})
+        light = "true" if name == "Light" else "false"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
 
     def run(self, index: int, *, wait: bool = True) -> None:
         """Run a cell, and unless told otherwise wait until it has ended."""
