@@ -204,8 +204,8 @@ def _show(console: Console, best: list[Result]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "jobs: in December 2015. 2016: expected change by December 2016. error: mean error of such forecasts from "
-        "earlier months, beside what came.\n",
+        "jobs: in December 2015. 2016: expected change by December 2016. error: how far such forecasts, made in "
+        "earlier months, were off on average.\n",
         style="dim",
     )
     console.print(_answer(best))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +97,19 @@ def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for block in blocks("file"):
         (folder / block.mark.partition(":")[2].strip()).write_text(block.text)
     return folder
+
+
+@pytest.mark.parametrize("name", [block.mark.partition(":")[2].strip() for block in blocks("file")])
+def test_handlers_of_the_pages_can_be_imported(name: str, shop_folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import {name.removesuffix('.py')}"],
+        cwd=shop_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def run(block: Block, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
