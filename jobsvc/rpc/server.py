@@ -89,7 +89,8 @@ async def _serve(
         asyncio.create_task(_listen_to_catalog(parts, subscription)),
     ]
     try:
-        await server.wait_for_termination()
+        # Not server.wait_for_termination(): cancelled, it takes the future with it that server.stop() waits for.
+        await asyncio.get_running_loop().create_future()
     finally:
         log.info("stopping", watched=parts.hub.watched)
         for task in background:
