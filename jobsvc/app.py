@@ -97,6 +97,8 @@ def run_dev(settings: Settings, *, ready_file: Path | None = None) -> int:
 
         def when_ready() -> None:
             address = server.ready_file.read_text().strip()
+            # If the server has to be started again, clients must find it where it was, also after --port 0.
+            server.environment["JOBSVC_LISTEN"] = address
             print(_welcome(settings, address, embedded=len(stages) == 3), flush=True)
             _announce(ready_file, address)
 
@@ -105,16 +107,27 @@ def run_dev(settings: Settings, *, ready_file: Path | None = None) -> int:
 
 
 async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Run the server until a signal cancels it; it finishes the calls that run."""
+    """Run the server, and the periodic duties beside it, until a signal cancels it; it finishes the calls that run."""
     from jobsvc.rpc import server
+    from jobsvc.scheduler import duties
+    from jobsvc.store.async_store import AsyncStore
 
     loop = asyncio.get_running_loop()
+    store = AsyncStore(settings.redis_url, settings.namespace)
     serving = asyncio.ensure_future(server.serve(settings, ready=ready))
+    caring = asyncio.ensure_future(duties.run(store, settings))
+    # Duties end only by a mistake of ours: then the server ends too, loudly, and whoever watches it starts it again.
+    caring.add_done_callback(lambda _: serving.cancel())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, serving.cancel)
-    # The periodic duties of jobsvc.scheduler run beside it, in every server: they are started here.
-    with suppress(asyncio.CancelledError):
-        await serving
+    try:
+        with suppress(asyncio.CancelledError):
+            await serving
+    finally:
+        caring.cancel()
+        with suppress(asyncio.CancelledError):
+            await caring
+        await store.close()
 
 
 def _run_workers(settings: Settings, ready_file: Path | None) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobsvc_sdk import connect
+from jobsvc_sdk import ServerUnavailable, connect
 from tests.stack import ROOT, clean_environment
 from tests.waiting import until
 
@@ -27,9 +27,10 @@ class Dev:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.mark = f"dev{os.getpid()}x{next(_numbers)}"
+        self.state = folder / "state"
         self.log_file = folder / f"{self.mark}.log"
         self.ready_file = folder / f"{self.mark}.ready"
-        command = [sys.executable, "-m", "jobsvc", "dev", "--port", "0", "--data", str(folder / "state")]
+        command = [sys.executable, "-m", "jobsvc", "dev", "--port", "0", "--data", str(self.state)]
         command += ["--ready-file", str(self.ready_file), "--die-with", str(os.getpid()), *words]
         with self.log_file.open("wb") as log:
             self.popen = subprocess.Popen(
@@ -58,9 +59,10 @@ class Dev:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return (
-                process.environ().get("TEST_MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE
-            )
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            # Valkey writes its title over its environment, but it works in the folder with the state.
+            return process.environ().get("TEST_MARK") == self.mark or Path(process.cwd()) == self.state
         except psutil.Error:
             return False
 
@@ -80,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for dev in started:
         dev.popen.kill()
         dev.popen.wait()
-        until(lambda dev=dev: not dev.processes())  # type: ignore[misc]
+    until(lambda: not any(dev.processes() for dev in started))
 
 
 def test_dev_says_how_to_connect_and_runs_the_samples(start: Start) -> None:
@@ -124,8 +126,8 @@ def test_second_ctrl_c_ends_dev_at_once(start: Start, tmp_path: Path) -> None:
     until(lambda: "Ctrl-C again" in dev.log)
     dev.popen.send_signal(signal.SIGINT)
 
-    assert dev.popen.wait(timeout=5) == 0, dev.log
-    assert dev.processes() == []
+    assert dev.popen.wait(timeout=10) == 0, dev.log
+    until(lambda: not dev.processes(), 5)
 
 
 def test_killed_dev_leaves_no_process_and_loses_no_job(start: Start, tmp_path: Path) -> None:
@@ -137,7 +139,8 @@ def test_killed_dev_leaves_no_process_and_loses_no_job(start: Start, tmp_path: P
 
     dev.popen.kill()
 
-    until(lambda: dev.processes() == [dev.popen.pid] or not dev.processes())
+    dev.popen.wait()
+    until(lambda: not dev.processes())
     answer.write_text("42")
     with connect(start("--import", HANDLERS).await_ready()) as client:
         assert [client.job(job.id).result(timeout=30) for job in jobs] == ["42"] * 5
@@ -168,7 +171,7 @@ def test_dev_on_a_taken_port_is_refused_and_stops_what_it_started(start: Start) 
     assert f"127.0.0.1:{port}" in dev.log
     assert "the server ended (status 1) before it was ready" in dev.log
     assert "Traceback" not in dev.log
-    assert dev.processes() == []
+    until(lambda: not dev.processes(), 5)
 
 
 def test_dev_with_a_module_that_is_missing_is_refused(start: Start) -> None:
@@ -189,18 +192,16 @@ def test_dev_starts_again_what_was_killed(start: Start, tmp_path: Path, name: st
     victim = next(process for process in dev.processes() if _runs(process, name))
     victim.kill()
 
-    until(lambda: "starting it again" in dev.log)
-    with connect(address) as client:
-
-        def works() -> bool:
-            try:
+    def works() -> bool:
+        try:
+            with connect(address) as client:
                 return client.submit("waiting.file", {"path": str(answer)}).result(timeout=30) == "42"
-            except Exception:
-                return False
+        except ServerUnavailable:
+            return False
 
-        until(works, 30)
+    until(lambda: "starting it again" in dev.log)
+    until(works, 30)
 
 
 def _runs(process: psutil.Process, name: str) -> bool:
-    words = process.cmdline()
-    return words[0].endswith(name) or words[1:4] == ["-m", "jobsvc", name]
+    return process.name() == name or process.cmdline()[1:4] == ["-m", "jobsvc", name]
