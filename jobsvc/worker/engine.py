@@ -131,6 +131,8 @@ class Engine:
         for running in list(self.running.values()):
             if running.runner is not None:
                 running.runner.close()
+        self._connection.close()
+        self._waker.close()
 
     @property
     def busy(self) -> int:
@@ -148,6 +150,7 @@ class Engine:
             self._run(claim, thread_runner, process_runner)
         if process_runner is not None:
             process_runner.close()
+        self.store.close()
 
     def _run(self, claim: Claim, thread_runner: ThreadRunner, process_runner: ProcessRunner | None) -> None:
         handler = self.handlers.find(claim.type)
@@ -191,6 +194,10 @@ class Engine:
 
     def _next(self) -> Claim | None:
         """The next job to run; ``None`` when the worker stops."""
+        self._exchange_early()
+        claim = self._take()
+        if claim is not None:
+            return claim
         with self._counting:
             self._exchange_queue += 1
         with self._exchanging:
@@ -202,16 +209,37 @@ class Engine:
                 wanted = 0 if stopping else 1 + self._exchange_queue + self._look_ahead()
                 if wanted or self._reports:
                     self._exchange(wanted)
-            if self._local and not stopping:
-                return self._local.popleft()
-        return self._idle()
+            claim = self._take()
+        return self._idle() if claim is None else claim
+
+    def _take(self) -> Claim | None:
+        """A job that was taken along and waits here. Needs no lock: taking the first of a deque is one step."""
+        if self._stopping.is_set():
+            return None
+        try:
+            return self._local.popleft()
+        except IndexError:
+            return None
+
+    def _exchange_early(self) -> None:
+        """With short jobs, report and claim while the other slots still have something to run."""
+        if not 0 < len(self._local) < self.slots:
+            return
+        want = self._look_ahead()
+        if want and self._exchanging.acquire(blocking=False):
+            try:
+                if not self._stopping.is_set():
+                    self._exchange(want)
+            finally:
+                self._exchanging.release()
 
     def _idle(self) -> Claim | None:
         while not self._stopping.is_set():
             with self._idling:
-                with self._exchanging:
-                    if self._local and not self._stopping.is_set():
-                        return self._local.popleft()
+                with self._exchanging:  # an exchange that is on its way may bring more than its thread needs
+                    claim = self._take()
+                if claim is not None:
+                    return claim
                 marker = self._waker.wait(self._due_at)
                 claim = self._fetch(marker)
                 if claim is not None:
@@ -225,7 +253,7 @@ class Engine:
                 self._exchange(wanted)
             elif marker:
                 self._put_marker_back()
-            return self._local.popleft() if self._local and not self._stopping.is_set() else None
+            return self._take()
 
     def _put_marker_back(self) -> None:
         try:
@@ -293,16 +321,20 @@ class Engine:
     # -- what the keeper asks for -------------------------------------------------------------------------------
 
     def give_back(self, older_than_s: float) -> None:
-        """Give back jobs that were claimed and have not begun since ``older_than_s`` seconds."""
-        if not self._local:
+        """Leave nothing lying while the slots are busy: it would wait for the end of the jobs that run.
+
+        Jobs that were claimed and have not begun since ``older_than_s`` seconds go back; what has ended is reported.
+        """
+        if not self._local and not self._reports:
             return
         limit = time.monotonic() - older_than_s
         with self._exchanging:
-            stale = [claim for claim in self._local if self._claimed_before(claim, limit)]
-            for claim in stale:
-                self._local.remove(claim)
+            while (claim := self._take()) is not None:
+                if not self._claimed_before(claim, limit):
+                    self._local.appendleft(claim)  # it is the oldest: the others are younger still
+                    break
                 self._reports.append(Report(claim.job_id, claim.token, Outcome.RELEASED))
-            if stale:
+            if self._reports:
                 self._exchange(0)
 
     def _claimed_before(self, claim: Claim, limit: float) -> bool:

@@ -71,6 +71,10 @@ class Waker:
         self._interrupted.set()
         os.write(self._writer, b"x")
 
+    def close(self) -> None:
+        """Let go of the connection, once nobody waits."""
+        self._connection.close()
+
     def _ask(self) -> None:
         if self._asked_at is None:
             self._connection.send([("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)])
