@@ -176,8 +176,15 @@ class ProcessRunner:
                     self.warm_up()  # the next job finds a warm child again
 
     def _open(self, task: Task) -> Connection:
-        if self._process is not None and not self._process.is_alive():
+        frame = wire.pack_task(task)
+        try:
+            return self._send(task, frame)
+        except OSError:
             self._discard()  # it died while it was idle, which is nobody's fault
+        return self._send(task, frame)
+
+    def _send(self, task: Task, frame: bytes) -> Connection:
+        """Hand the task over to a child that is ready; a child that is gone has closed its end of the pipe."""
         self.warm_up()
         pipe = self._pipe
         assert pipe is not None
@@ -188,7 +195,7 @@ class ProcessRunner:
             self._ready = True
         with self._guard:
             self._task = task
-        pipe.send_bytes(wire.pack_task(task))
+        pipe.send_bytes(frame)
         return pipe
 
     def _listen(self, pipe: Connection, task: Task, listener: Listener) -> Ended:
