@@ -254,7 +254,7 @@ class Stream:
             async with asyncio.timeout(timeout_s):
                 message = await self.call.read()
             if message is grpc.aio.EOF:
-                await self.call  # raises when it ended with an error
+                assert await self.call.code() is grpc.StatusCode.OK
                 raise StopAsyncIteration
             self.messages += 1
             self.token = message.resume_token or self.token
