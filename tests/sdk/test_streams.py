@@ -344,6 +344,22 @@ def test_handle_that_is_dropped_is_no_longer_watched(server: ScriptedServer, cli
     until(lambda: len(server.latest.targets) == 1)
 
 
+def test_stream_of_dropped_handles_ends_with_the_next_heartbeat(
+    server: ScriptedServer, client: Client
+) -> None:
+    dropped = handle(client, 1)
+    dropped.add_done_callback(print)
+    until(lambda: server.open_streams == 1)
+
+    client._kept.clear()
+    del dropped
+    gc.collect()
+    server.tell(say(heartbeat=pb.Heartbeat()))
+
+    until(lambda: server.open_streams == 0)
+    assert len(server.streams) == 1
+
+
 def test_unsubscribed_listener_hears_no_more(server: ScriptedServer, client: Client) -> None:
     server.records |= {"0-1": job(1), "0-2": job(2)}
     first, second = Listener(), Listener()
@@ -492,14 +508,18 @@ def test_process_that_still_watches_ends_at_once_and_quietly(server: ScriptedSer
 
 def test_forked_process_gets_a_connection_of_its_own(server: ScriptedServer) -> None:
     server.records["0-1"] = done(1)
-    server.stream = lambda request, context: iter([completed(done(1))])
+    live = server.stream
+    server.stream = lambda request, context: (
+        live(request, context) if len(server.streams) == 1 else iter([completed(done(2))])
+    )
     code = (
         "import os; from jobsvc_sdk import Job, connect; from jobsvc_sdk.values import JobStatus\n"
         f"client = connect({server.address!r})\n"
         "print(client.job('0-1').result(), flush=True)\n"
-        "Job(client, JobStatus('0-1')).result()\n"
+        "job = Job(client, JobStatus('0-2')); job._watch()\n"
+        "while not client.hub.is_live(('job', '0-2')): pass\n"
         "if os.fork() == 0:\n"
-        "    print(Job(client, JobStatus('0-1')).result(timeout=10), flush=True); os._exit(0)\n"
+        "    print(job.result(timeout=10), flush=True); os._exit(0)\n"
         "os.wait()"
     )
 

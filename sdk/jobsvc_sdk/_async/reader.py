@@ -215,6 +215,8 @@ class AsyncReader:
                 self.live = frozenset(targets)
             if news.reconnect_after_s is not None:
                 self._pause_s = news.reconnect_after_s
+            if not news.statuses:  # a heartbeat: time to look who still listens
+                self._feed.sweep()
         self._feed.report(True, "")
         unclear = self._feed.deliver(news)
         if unclear:

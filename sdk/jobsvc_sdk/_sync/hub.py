@@ -39,11 +39,20 @@ class Sink(Protocol):
 
 
 class _Listening:
-    """A pair of functions as a sink."""
+    """A pair of functions as a sink. Two streams may race while a job moves between them: old news is dropped."""
 
     def __init__(self, on_status: StatusListener, on_gone: Callable[[Exception], None]) -> None:
-        self.on_status = on_status
+        self._listener = on_status
+        self._lock = threading.Lock()
+        self._version = 0
         self.on_gone = on_gone
+
+    def on_status(self, status: Status) -> None:
+        with self._lock:
+            if status.version < self._version:
+                return
+            self._version = status.version
+        self._listener(status)
 
 
 _Reference: TypeAlias = Callable[[], Sink | None]

@@ -216,6 +216,8 @@ class Reader:
                 self.live = frozenset(targets)
             if news.reconnect_after_s is not None:
                 self._pause_s = news.reconnect_after_s
+            if not news.statuses:  # a heartbeat: time to look who still listens
+                self._feed.sweep()
         self._feed.report(True, "")
         unclear = self._feed.deliver(news)
         if unclear:

@@ -17,6 +17,7 @@ from .native import Signal, on_watch_thread, sleep
 
 if TYPE_CHECKING:
     from .client import ClientCore
+    from .hub import Hub
 
 CHECK_S = 5.0
 """How often whoever waits looks whether the stream is still alive."""
@@ -35,7 +36,7 @@ class Watched(abc.ABC, Generic[AnyStatus]):
         self._lock = threading.RLock()
         self._ended = Signal()
         self._gone: Exception | None = None
-        self._watching = False
+        self._watched_by: Hub | None = None
         self._callbacks: list[Callable[[Any], object]] = []
         self._heard_at = time.monotonic()
         if status.terminal:
@@ -134,12 +135,17 @@ class Watched(abc.ABC, Generic[AnyStatus]):
 
     def _watch(self) -> None:
         """Let news come from now on."""
+        hub = self._client.hub  # a forked process has another one
         with self._lock:
-            if self._watching or self._ended.is_set():
+            if self._watched_by is hub or self._ended.is_set():
                 return
-            self._watching = True
+            self._watched_by = hub
         known = self._status if self._status.version else None
-        self._client.hub.watch(self._key(), self, via=self._through(), known=known, weak=True)
+        try:
+            hub.watch(self._key(), self, via=self._through(), known=known, weak=True)
+        except BaseException:
+            self._watched_by = None
+            raise
 
     def _through(self) -> str:
         return ""
