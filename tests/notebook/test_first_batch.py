@@ -39,7 +39,7 @@ def _card(outputs: dict[str, list[dict[str, Any]]], cell: str) -> dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("cell", "end"), [("job", "100% completed"), ("slow", "cancelled"), ("batch", "48/48 48 completed")]
+    ("cell", "end"), [("job", "100% completed"), ("slow", "cancelled"), ("batch", "48/48  48 completed")]
 )
 def test_notebook_keeps_the_end_of_every_bar(
     outputs: dict[str, list[dict[str, Any]]], cell: str, end: str

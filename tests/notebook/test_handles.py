@@ -41,6 +41,9 @@ class _Handle:
     def id(self) -> str:
         return str(self.last_status.id)
 
+    def on_status(self, status: Any) -> None:
+        self.last_status = status
+
     def refresh(self) -> None:
         self.last_status = job(percent=77.0)
 
@@ -57,6 +60,17 @@ def test_source_does_not_keep_the_handle() -> None:
     assert source.latest() is None
     assert source.cancel(3.0) == "asked to stop"
     assert client.rebuilt == [source.id]
+
+
+def test_handle_knows_what_the_display_shows() -> None:
+    hub = _Hub(job())
+    handle = _Handle(_Client(hub), job())
+    seen: list[Any] = []
+    source_of(handle, "job").subscribe(seen.append, seen.append)
+
+    hub.push(job("completed"))
+
+    assert handle.last_status.state == seen[-1].state == "completed"
 
 
 def test_source_of_an_id_alone_asks_the_server_first() -> None:

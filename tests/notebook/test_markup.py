@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobsvc_sdk.display import live_html, static_html
@@ -87,6 +87,7 @@ def _all_markup(text: str, harmless: str) -> list[tuple[str, str]]:
     return list(zip(forms(text), forms(harmless), strict=True))
 
 
+@settings(deadline=None)
 @given(HOSTILE.filter(lambda text: bool(text.strip())))
 def test_markup_escapes_every_remote_text(text: str) -> None:
     # Text before and after, so that the cleaned remote text is never empty and no element appears or goes.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobsvc_sdk.display import wording
@@ -34,6 +35,15 @@ def test_job_view_turns_to_p90_when_p50_has_passed() -> None:
 
     assert job_view(late, NOW).left == "about 20 s left"
     assert job_view(overdue, NOW).left == ""
+
+
+def test_views_do_not_guess_from_the_first_moment() -> None:
+    soon, moment = NOW + timedelta(days=7), NOW - timedelta(milliseconds=300)
+
+    assert job_view(job(percent=0.01, start_time=moment, finish_p50=soon), NOW).left == ""
+    assert (
+        batch_view(replace(batch(completed=1, queued=9), start_time=moment, finish_p50=soon), NOW).left == ""
+    )
 
 
 def test_job_view_counts_units() -> None:
@@ -123,6 +133,7 @@ def test_batch_view_of_nothing_known_yet_is_not_finished() -> None:
     assert not batch_view(batch(), NOW).terminal
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({word: st.integers(0, 500) for word in STATES}))
 def test_batch_view_fills_the_bar_once(counts: dict[str, int]) -> None:
     view = batch_view(batch(**counts), NOW)
@@ -132,6 +143,7 @@ def test_batch_view_fills_the_bar_once(counts: dict[str, int]) -> None:
     assert view.terminal == (view.total > 0 and view.done == view.total)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_remote_text_cannot_leave_its_line(text: str) -> None:
     line = wording.one_line(text, 50)
@@ -140,6 +152,7 @@ def test_remote_text_cannot_leave_its_line(text: str) -> None:
     assert not any(ord(letter) < 32 or letter in "\x1b\x7f\u202e\u2066\u2028" for letter in line)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e7))
 def test_durations_never_show_more_than_two_units(seconds: float) -> None:
     for say in (wording.span, wording.precise_span, wording.calm_span):

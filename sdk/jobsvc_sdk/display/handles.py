@@ -26,6 +26,9 @@ if TYPE_CHECKING:
         def client(self) -> Any:
             """The client it belongs to, with its hub."""
 
+        def on_status(self, status: Any) -> None:
+            """Take news."""
+
         def refresh(self) -> Any:
             """Ask the server for the newest status."""
 
@@ -56,8 +59,15 @@ def source_of(handle: Handle, kind: Literal["job", "batch"]) -> Source:
         return None if alive is None else alive.last_status
 
     def subscribe(listener: Listener, gone: GoneListener) -> Undo:
+        def tell(status: Status) -> None:
+            # The handle must not know less than what is on the screen beside it.
+            alive = reference()
+            if alive is not None:
+                alive.on_status(status)
+            listener(status)
+
         try:
-            return hub.subscribe(kind, id, listener, on_missing=gone)  # type: ignore[no-any-return]
+            return hub.subscribe(kind, id, tell, on_missing=gone)  # type: ignore[no-any-return]
         except RuntimeError as closed:
             # The client was closed: what is known is shown all the same.
             gone(closed)

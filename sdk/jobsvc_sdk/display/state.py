@@ -27,6 +27,8 @@ TITLE_LIMIT = 120
 LINE_LIMIT = 300
 TRACEBACK_LIMIT = 20_000
 SHOWN_FAILURES = 5
+# What is foretold from the first moments of a job is nonsense.
+_FIRST_GUESS_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,17 +294,19 @@ def _seconds_to(estimates: tuple[datetime | None, ...], now: datetime) -> float 
 
 
 def _job_seconds_left(status: JobStatus, now: datetime) -> float | None:
-    seconds = _seconds_to((status.finish_p50, status.finish_p90), now)
-    percent, elapsed = _clamp(status.percent), _seconds_between(status.start_time, now)
-    if seconds is not None or status.finish_p50 is not None or percent is None or elapsed is None:
-        return seconds
-    # Without the server's estimate: as fast as so far, once there is a "so far".
-    return elapsed * (100 - percent) / percent if percent >= 2 and elapsed >= 2 else None
+    percent, elapsed = _clamp(status.percent), _seconds_between(status.start_time, now) or 0.0
+    if elapsed < _FIRST_GUESS_S:
+        return None
+    if status.finish_p50 is not None:
+        return _seconds_to((status.finish_p50, status.finish_p90), now)
+    # Without the server's estimate: as fast as so far.
+    return elapsed * (100 - percent) / percent if percent is not None and percent >= 2 else None
 
 
 def _batch_seconds_left(status: BatchStatus, done: int, total: int, now: datetime) -> float | None:
-    seconds = _seconds_to((status.finish_p50, status.finish_p90), now)
-    elapsed = _seconds_between(status.start_time, now)
-    if seconds is not None or status.finish_p50 is not None or not done or elapsed is None:
-        return seconds
-    return elapsed * (total - done) / done if elapsed >= 2 else None
+    elapsed = _seconds_between(status.start_time, now) or 0.0
+    if elapsed < _FIRST_GUESS_S:
+        return None
+    if status.finish_p50 is not None:
+        return _seconds_to((status.finish_p50, status.finish_p90), now)
+    return elapsed * (total - done) / done if done else None

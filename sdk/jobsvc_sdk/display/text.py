@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import unicodedata
@@ -27,7 +28,7 @@ _Piece: TypeAlias = tuple[str, str, int]
 def plain_line(view: View) -> str:
     """Write a view as one line of plain text, with its id and nothing left out."""
     bar = _drawn_bar(view, BAR_CELLS, colour=False)
-    return " ".join([view.title, view.id, f"[{bar}]", *(text for text, _, _ in _facts(view))])
+    return "  ".join([f"{view.title} {view.id} [{bar}]", *(text for text, _, _ in _facts(view))])
 
 
 def terminal_line(view: View, width: int, *, colour: bool) -> str:
@@ -40,19 +41,19 @@ def terminal_line(view: View, width: int, *, colour: bool) -> str:
     """
     cells = min(BAR_CELLS, width // 4)
     pieces: list[_Piece] = [(_cut(view.title, width // 3), "1", 0), (view.id, _MUTED, 4), *_facts(view)]
-    while cells + sum(_columns(text) + 1 for text, _, _ in pieces) > width - 1 and any(
+    while cells + sum(_columns(text) + 2 for text, _, _ in pieces) > width - 1 and any(
         late for *_, late in pieces
     ):
         del pieces[max(range(len(pieces)), key=lambda at: pieces[at][2])]
     names = 2 if pieces[1][0] == view.id else 1
-    room = width - 2 - cells
+    room = width - 3 - cells
     texts = []
     for text, code, _ in pieces:
         shown = _cut(text, max(0, room))
         texts.append(f"\x1b[{code}m{shown}\x1b[0m" if colour and code and shown else shown)
-        room -= _columns(shown) + 1
+        room -= _columns(shown) + 2
     texts.insert(names, _drawn_bar(view, cells, colour=colour))
-    return " ".join(text for text in texts if text)
+    return "  ".join(text for text in texts if text)
 
 
 class TextBars:
@@ -153,9 +154,10 @@ def _drawn_bar(view: View, cells: int, *, colour: bool) -> str:
     states = _cells(view, cells)
     if not colour:
         return "".join(_MARKS.get(state, ".") for state in states)
-    return (
-        "".join(f"\x1b[{_COLOURS.get(state, _MUTED)}m{'━' if state else '─'}" for state in states) + "\x1b[0m"
-    )
+    drawn = ""
+    for state, run in itertools.groupby(states):
+        drawn += f"\x1b[{_COLOURS.get(state, _MUTED)}m" + ("━" if state else "─") * len(list(run))
+    return drawn + "\x1b[0m"
 
 
 def _facts(view: View) -> list[_Piece]:
@@ -163,13 +165,13 @@ def _facts(view: View) -> list[_Piece]:
 
 
 def _job_facts(view: JobView) -> list[_Piece]:
+    percent = "" if view.percent is None else f"{view.percent:3.0f}% "
     times = ", ".join(part for part in (view.times, view.left) if part)
     facts: list[_Piece] = [
-        ("" if view.percent is None else f"{view.percent:3.0f}%", "", 0),
-        (view.state, _COLOURS.get(view.state, _MUTED), 0),
+        (percent + view.state, _COLOURS.get(view.state, _MUTED), 0),
         (view.error, "31", 0),
-        (times, _MUTED, 1),
         (view.step, "", 2),
+        (times, _MUTED, 1),
         (view.attempt, _MUTED, 3),
         (view.note, "33", 0),
     ]
