@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from benchmarks import drain
+from benchmarks import drain, latency, watch
 
 LINE = re.compile(r"^RESULT [a-z0-9_.]+ \S+ \S+ must (none|[<>]=[0-9.]+) (pass|fail)$")
 
@@ -25,6 +25,25 @@ def test_drain_bench_measures_and_ends(contestant: str, capfd: pytest.CaptureFix
     assert status == 0
     assert figures[f"drain.{contestant}.rate"] > 0
     assert figures[f"drain.{contestant}.cpu_per_1000_jobs"] >= 0
+
+
+def test_latency_bench_measures_and_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    latency.main(["--rounds", "1", "--samples", "5", "--seconds", "0.2"])
+
+    figures = results(capfd.readouterr().out)
+    assert figures["latency.start_threads_vs_bare"] > 0
+    assert figures["latency.start_processes_vs_bare"] > 0
+    assert figures["latency.submit_1_vs_echo"] > 0
+    assert figures["latency.submit_16_vs_echo"] > 0
+
+
+def test_watch_bench_sees_every_watcher_through(capfd: pytest.CaptureFixture[str]) -> None:
+    status = watch.main(["--rounds", "1", "--watchers", "40", "--seconds", "1"])
+
+    figures = results(capfd.readouterr().out)
+    assert status == 0
+    assert figures["watch.complete_watchers"] == 40
+    assert figures["watch.messages_rate"] > 0
 
 
 def test_drain_bench_refuses_unknown_contestants(capfd: pytest.CaptureFixture[str]) -> None:
