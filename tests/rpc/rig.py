@@ -88,10 +88,12 @@ def read_fault(error: grpc.aio.AioRpcError) -> Fault:
 
 def spec(arguments: Any = None, **options: Any) -> pb.JobSpec:
     """A spec of the counting job; ``arguments`` may be a value or JSON text."""
-    text = arguments if isinstance(arguments, str) else json.dumps({"limit": 1} if arguments is None else arguments)
-    return pb.JobSpec(
-        **{"job_type": JOB_TYPE.name, "arguments": common_pb2.Payload(json=text), **options}
+    text = (
+        arguments
+        if isinstance(arguments, str)
+        else json.dumps({"limit": 1} if arguments is None else arguments)
     )
+    return pb.JobSpec(**{"job_type": JOB_TYPE.name, "arguments": common_pb2.Payload(json=text), **options})
 
 
 class Rig:
@@ -160,8 +162,12 @@ class Rig:
 
     async def submit(self, arguments: Any = None, **options: Any) -> pb.SubmitResponse:
         """Submit a counting job."""
-        own = {name: options.pop(name) for name in ("job_id", "request_id", "validate_only") if name in options}
-        answer: pb.SubmitResponse = await self.jobs.Submit(pb.SubmitRequest(spec=spec(arguments, **options), **own))
+        own = {
+            name: options.pop(name) for name in ("job_id", "request_id", "validate_only") if name in options
+        }
+        answer: pb.SubmitResponse = await self.jobs.Submit(
+            pb.SubmitRequest(spec=spec(arguments, **options), **own)
+        )
         return answer
 
     async def new_job(self, **options: Any) -> str:
@@ -171,7 +177,9 @@ class Rig:
     async def new_batch(self, size: int, **options: Any) -> str:
         """Submit a batch of counting jobs and return its id."""
         requests = [pb.SubmitRequest(spec=spec({"limit": index + 1})) for index in range(size)]
-        answer = await self.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=requests, compact=True, **options))
+        answer = await self.jobs.SubmitBatch(
+            pb.SubmitBatchRequest(requests=requests, compact=True, **options)
+        )
         return str(answer.batch_id)
 
     async def get(self, job_id: str) -> pb.Job:
@@ -191,7 +199,8 @@ class Rig:
 
     async def progress(self, claim: Claim, **report: Any) -> None:
         """Report progress of a running job."""
-        assert await self.run(calls.progress([(claim.job_id, claim.token, Progress(**report))])) != ["lost"]
+        replies = await self.run(calls.progress([(claim.job_id, claim.token, Progress(**report))]))
+        assert replies != ["lost"], await self.store.read([claim.job_id])
 
     async def log(self, claim: Claim, *texts: str, first: int) -> None:
         """Write log lines, numbered from ``first``."""
@@ -203,7 +212,11 @@ class Rig:
         assert await self.run(calls.log(claim.job_id, claim.token, lines, before=first - 1)) > 0
 
     async def finish(
-        self, claim: Claim, outcome: Outcome = Outcome.COMPLETED, body: str = '{"ok": true}', delay_ms: int = 0
+        self,
+        claim: Claim,
+        outcome: Outcome = Outcome.COMPLETED,
+        body: str = '{"ok": true}',
+        delay_ms: int = 0,
     ) -> None:
         """End an attempt."""
         await self.finish_all([claim], outcome, body, delay_ms)

@@ -36,12 +36,18 @@ async def test_stream_tells_snapshot_moves_progress_and_the_end(rig: Rig) -> Non
     assert [one.job_id for one in snapshot.jobs] == [job_id]
     assert not snapshot.more
     assert snapshot.jobs[0].state == common_pb2.JOB_STATE_QUEUED
-    assert (started.previous_state, started.state) == (common_pb2.JOB_STATE_QUEUED, common_pb2.JOB_STATE_PROCESSING)
+    assert (started.previous_state, started.state) == (
+        common_pb2.JOB_STATE_QUEUED,
+        common_pb2.JOB_STATE_PROCESSING,
+    )
     assert started.attempt == 1
     assert progress.progress.percent == 40.0
     assert (progress.progress.completed_units, progress.progress.total_units) == (4, 10)
     assert progress.progress.HasField("update_time")
-    assert (ended.previous_state, ended.state) == (common_pb2.JOB_STATE_PROCESSING, common_pb2.JOB_STATE_COMPLETED)
+    assert (ended.previous_state, ended.state) == (
+        common_pb2.JOB_STATE_PROCESSING,
+        common_pb2.JOB_STATE_COMPLETED,
+    )
     assert completed.job.result.json == '{"sum": 3}'
     assert completed.job == await rig.get(job_id)
     versions = [snapshot.jobs[0].version, started.version, progress.version, ended.version]
@@ -303,7 +309,9 @@ async def test_stream_tells_new_log_lines_before_the_end(rig: Rig) -> None:
     ],
     ids=["no targets", "empty target", "one twice", "too many", "malformed", "parent", "filter"],
 )
-async def test_stream_refuses_wrong_targets(rig: Rig, request_: pb.StreamProgressRequest, reason: str) -> None:
+async def test_stream_refuses_wrong_targets(
+    rig: Rig, request_: pb.StreamProgressRequest, reason: str
+) -> None:
     fault = await refusal(rig.jobs.StreamProgress(request_).read())
 
     assert fault.reason == reason

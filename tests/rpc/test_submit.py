@@ -46,7 +46,9 @@ async def test_submit_answers_with_the_job_as_stored(rig: Rig) -> None:
 async def test_submit_fills_in_the_defaults_of_the_job_type(rig: Rig) -> None:
     policy = RetryPolicy(max_attempts=7, initial_ms=1_500, max_ms=9_000, multiplier=3.0, jitter=0.5)
     await rig.publish(
-        replace(JOB_TYPE, name="test.own", queue="slow", priority=Priority.HIGH, timeout_ms=90_000, retry=policy)
+        replace(
+            JOB_TYPE, name="test.own", queue="slow", priority=Priority.HIGH, timeout_ms=90_000, retry=policy
+        )
     )
 
     own = (await rig.submit(job_type="test.own")).job.spec
@@ -156,9 +158,17 @@ async def test_submit_of_a_type_without_live_worker_is_queued_with_a_warning(
         ({"limit": True}, "spec.arguments.limit", "must be integer, not boolean"),
         ({"limit": 0}, "spec.arguments.limit", "minimum of 1"),
         ({"limit": 1, "limti": 2}, "spec.arguments.limti", "did you mean limit?"),
-        ({"limit": 1, "odd name": 2}, 'spec.arguments["odd name"]', "is not known; there are limit, rows, by"),
+        (
+            {"limit": 1, "odd name": 2},
+            'spec.arguments["odd name"]',
+            "is not known; there are limit, rows, by",
+        ),
         ({"limit": 1, "by": 3}, "spec.arguments.by", "must be string or null, not integer"),
-        ({"limit": 1, "rows": [{"price": 1}, {"price": "x"}]}, "spec.arguments.rows[1].price", "must be number"),
+        (
+            {"limit": 1, "rows": [{"price": 1}, {"price": "x"}]},
+            "spec.arguments.rows[1].price",
+            "must be number",
+        ),
         ({"limit": 1, "rows": [{}]}, "spec.arguments.rows[0].price", "is required"),
         ([1], "spec.arguments", "must be a JSON object"),
         ("null", "spec.arguments", "must be a JSON object"),
@@ -171,7 +181,9 @@ async def test_submit_of_a_type_without_live_worker_is_queued_with_a_warning(
         ('{"rows": ' + "[" * 5_000 + "]" * 5_000 + "}", "spec.arguments", "nested deeper"),
     ],
 )
-async def test_submit_of_wrong_arguments_names_the_field(rig: Rig, arguments: Any, field: str, says: str) -> None:
+async def test_submit_of_wrong_arguments_names_the_field(
+    rig: Rig, arguments: Any, field: str, says: str
+) -> None:
     fault = await refusal(rig.submit(arguments))
 
     assert (fault.code, fault.reason) == (INVALID, "INVALID_ARGUMENT")
@@ -227,7 +239,9 @@ async def test_submit_of_a_wrong_option_names_it(rig: Rig, options: dict[str, An
     assert list(fault.violations) == [field]
 
 
-@pytest.mark.parametrize("text", ['{"limit": 1, "by": "' + "x" * 2_000 + '"}', '{"limit": 1, "by": "' + "é" * 600 + '"}'])
+@pytest.mark.parametrize(
+    "text", ['{"limit": 1, "by": "' + "x" * 2_000 + '"}', '{"limit": 1, "by": "' + "é" * 600 + '"}']
+)
 async def test_submit_of_large_arguments_says_how_large(
     make_rig: Callable[..., Awaitable[Rig]], text: str
 ) -> None:
@@ -320,7 +334,9 @@ async def test_submit_validate_only_checks_and_queues_nothing(rig: Rig) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_submit_refuses_fields_of_later_versions(rig: Rig, request_: pb.SubmitRequest, field: str) -> None:
+async def test_submit_refuses_fields_of_later_versions(
+    rig: Rig, request_: pb.SubmitRequest, field: str
+) -> None:
     fault = await refusal(rig.jobs.Submit(request_))
 
     assert (fault.code, fault.reason) == (grpc.StatusCode.UNIMPLEMENTED, "FEATURE_NOT_AVAILABLE")

@@ -20,9 +20,7 @@ GOOD, BAD = {"limit": 1}, {"limit": "x"}
 
 
 def batch(*arguments: Any, **options: Any) -> pb.SubmitBatchRequest:
-    return pb.SubmitBatchRequest(
-        requests=[pb.SubmitRequest(spec=spec(one)) for one in arguments], **options
-    )
+    return pb.SubmitBatchRequest(requests=[pb.SubmitRequest(spec=spec(one)) for one in arguments], **options)
 
 
 async def submit(rig: Rig, *arguments: Any, **options: Any) -> pb.SubmitBatchResponse:
@@ -105,9 +103,7 @@ async def test_batch_reports_at_most_fifty_violations_that_fit_into_the_trailers
 async def test_batch_with_unknown_types_keeps_their_reason(rig: Rig) -> None:
     requests = [pb.SubmitRequest(spec=spec()), pb.SubmitRequest(spec=spec(job_type="test.coun"))]
 
-    fault = await refusal(
-        rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=requests, all_or_nothing=True))
-    )
+    fault = await refusal(rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=requests, all_or_nothing=True)))
     answer = await rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=requests))
 
     assert fault.reason == "UNKNOWN_JOB_TYPE"
@@ -121,9 +117,7 @@ async def test_batch_refuses_fields_of_later_versions_in_items_and_above(rig: Ri
     item = pb.SubmitRequest(spec=spec(group="g"))
 
     above = await refused(rig, GOOD, stagger=Duration(seconds=1))
-    inside = await refusal(
-        rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=[item], all_or_nothing=True))
-    )
+    inside = await refusal(rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=[item], all_or_nothing=True)))
     single = await rig.jobs.SubmitBatch(pb.SubmitBatchRequest(requests=[item]))
 
     assert (above.reason, above.metadata["field"]) == ("FEATURE_NOT_AVAILABLE", "stagger")
