@@ -121,18 +121,29 @@ class AsyncConnection:
             task.exception()  # whoever waits raises it; nobody may be left
 
     async def _open(self) -> None:
-        address = self._address
+        address, transport = self._address, None
+
+        def ended(exc: Exception | None) -> None:
+            if self._transport is transport:  # not the one before, whose end may be told late
+                self._ended(exc)
+
         try:
-            self._transport = await open_transport(address, self._answered, self._ended)
-            for words in address.greeting:
-                answer = await self._send(words)
-                if isinstance(answer, hiredis.ReplyError):
-                    self.close()
-                    raise StoreUnavailable(f"Redis at {address.label} refuses: {answer}")
+            transport = await open_transport(address, self._answered, ended)
+            if transport.is_closing():
+                raise OSError("it closed the connection at once")
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(
                 f"Redis at {address.label} cannot be reached: {error or 'no answer'}"
             ) from error
+        self._transport = transport
+        # all in one go: what callers send from now on must come behind the choice of user and database
+        greeting = [self._send(words) for words in address.greeting]
+        for answer in await asyncio.gather(*greeting, return_exceptions=True):
+            if isinstance(answer, hiredis.ReplyError):
+                self.close()
+                raise StoreUnavailable(f"Redis at {address.label} refuses: {answer}")
+            if isinstance(answer, BaseException):
+                raise answer
 
     def _answered(self, answer: Any) -> None:
         future, _ = self._waiting.popleft()

@@ -7,6 +7,7 @@ client does. One connection belongs to one thread at a time.
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import socket
 import time
@@ -44,7 +45,9 @@ class Connection:
             StoreUnavailable: Redis cannot be reached; what was sent may have been carried out.
         """
         try:
-            self._open().sendall(b"".join(pack(words) for words in commands))
+            sock = self._open()
+            sock.settimeout(self._timeout_s)  # the last answer may have left a shorter one
+            sock.sendall(b"".join(pack(words) for words in commands))
         except OSError as error:
             raise self._broken(error) from error
 
@@ -61,8 +64,14 @@ class Connection:
 
     def ask(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         """Send commands and wait for all answers."""
-        self.send(commands)
-        return [self.receive() for _ in commands]
+        try:
+            self.send(commands)
+            return [self.receive() for _ in commands]
+        except BaseException:
+            # whatever came between, a time limit in this thread for example: an answer that nobody has read would be
+            # taken for that of the next question
+            self.close()
+            raise
 
     def readable(self, timeout_s: float, *others: int) -> bool:
         """Wait until an answer has begun to arrive, one of ``others`` can be read, or time is up."""
@@ -71,9 +80,15 @@ class Connection:
         if self._reader.has_data():
             return True
         with contextlib.suppress(OSError, ValueError):
-            watched: list[Any] = [self._socket, *others]
-            ready, _, _ = select.select(watched, [], [], max(0.0, timeout_s))
-            return self._socket in ready
+            own = self._socket.fileno()
+            poll = (
+                select.poll()
+            )  # select cannot watch descriptors above 1,023, which a worker with many slots has
+            for descriptor in (own, *others):
+                poll.register(descriptor, select.POLLIN)
+            return any(
+                descriptor == own for descriptor, _ in poll.poll(math.ceil(max(0.0, timeout_s) * 1_000))
+            )
         return True
 
     def close(self) -> None:
@@ -88,23 +103,29 @@ class Connection:
         if self._socket is not None:
             return self._socket
         self.close()
-        address = self._address
-        if address.path:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.settimeout(CONNECT_TIMEOUT_S)
-            sock.connect(address.path)
-        else:
-            sock = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if address.tls is not None:
-                sock = address.tls.wrap_socket(sock, server_hostname=address.host)
+        sock = self._connect()
         sock.settimeout(self._timeout_s)
         self._socket = sock
-        for words in address.greeting:
+        for words in self._address.greeting:
             sock.sendall(pack(words))
             answer = self._read(time.monotonic() + self._timeout_s)
             if isinstance(answer, hiredis.ReplyError):
                 raise OSError(str(answer))
+        return sock
+
+    def _connect(self) -> socket.socket:
+        address = self._address
+        if not address.path:
+            sock = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return address.tls.wrap_socket(sock, server_hostname=address.host) if address.tls else sock
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_TIMEOUT_S)
+            sock.connect(address.path)
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def _read(self, deadline: float) -> Any:

@@ -33,7 +33,6 @@ class Subscription:
         self._listeners: dict[str, Listener] = {}
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._ended = asyncio.Event()
         self._confirmed: dict[str, list[asyncio.Future[None]]] = {}
         self._last_answer = 0.0
         self.on_gap: Callable[[], None] = lambda: None
@@ -89,9 +88,13 @@ class Subscription:
     async def _run(self) -> None:
         wait_s = 0.05
         while True:
-            self._ended.clear()
+            ended = asyncio.Event()  # of this connection: the end of the one before may be told late
+
+            def lost(_: Exception | None, ended: asyncio.Event = ended) -> None:
+                ended.set()
+
             try:
-                self._transport = await open_transport(self._address, self._answered, self._lost)
+                self._transport = await open_transport(self._address, self._answered, lost)
             except (OSError, TimeoutError):
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(2.0, wait_s * 2)
@@ -103,27 +106,24 @@ class Subscription:
                 if self._listeners:
                     self._send("SUBSCRIBE", *self._listeners)
                 self._send("PING", _BACK)
-                await self._stay()
+                await self._stay(ended)
             finally:
                 if self._transport is not None:
                     self._transport.abort()
                     self._transport = None
             self.on_lost()
 
-    async def _stay(self) -> None:
+    async def _stay(self, ended: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         self._last_answer = loop.time()
-        while not self._ended.is_set():
+        while not ended.is_set():
             try:
                 async with asyncio.timeout(PING_EVERY_S):
-                    await self._ended.wait()
+                    await ended.wait()
             except TimeoutError:
                 if loop.time() - self._last_answer > 2.5 * PING_EVERY_S:
                     return
                 self._send("PING")
-
-    def _lost(self, exc: Exception | None) -> None:
-        self._ended.set()
 
     def _answered(self, answer: Any) -> None:
         self._last_answer = asyncio.get_running_loop().time()

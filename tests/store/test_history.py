@@ -282,7 +282,7 @@ def test_random_histories_agree_with_the_model(redis_url: tuple[str, str], bench
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Fresh,
         settings=settings(
-            max_examples=100,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
