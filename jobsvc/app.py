@@ -65,6 +65,9 @@ def run_worker(settings: Settings, *, ready_file: Path | None = None) -> int:
     logs.configure(settings, "worker")
     if settings.processes > 1:
         return _run_workers(settings, ready_file)
+    if settings.data_folder is not None:
+        # handlers know nothing of settings: what is meant for them reaches their processes by the environment
+        os.environ["JOBSVC_DATA_FOLDER"] = str(settings.data_folder.resolve())
     from jobsvc.worker import runtime
 
     return runtime.run(settings, ready=lambda: _announce(ready_file, str(os.getpid())), stop=_stop_event())
