@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 PIP_COMPILE := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links
 
@@ -74,22 +75,27 @@ sync: setup  ## write the SDK's sync client again from the async one
 
 .PHONY: bench-latency
 bench-latency: setup  ## measure Submit to start, and Submit calls a second, beside bare loops
-	@$(BIN)/python -m benchmarks.latency $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.latency $(BENCH_ARGS) $(BENCH_ARGS)
 
 .PHONY: bench-drain
 bench-drain: setup  ## measure 10,000 jobs beside Dramatiq and Celery; BENCH_ARGS='--rounds 3' for all benches
-	@$(BIN)/python -m benchmarks.drain $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.drain $(BENCH_ARGS) $(BENCH_ARGS)
 
 .PHONY: bench-watch
 bench-watch: setup  ## measure 1,000 watchers on one server
+	@$(BIN)/python -m benchmarks.watch $(BENCH_ARGS)
+
+.PHONY: bench-watch
+bench-watch: setup  ## let a thousand watchers follow running jobs on one server
 	@$(BIN)/python -m benchmarks.watch $(BENCH_ARGS)
 
 .PHONY: lock
 lock: setup  ## pin requirements/*.in again, with hashes
 	@cd requirements && for name in setup runtime dev proto; do \
 	  $(PIP_COMPILE) $$name.in --output-file $$name.txt || exit 1; done
+	@cd benchmarks && $(PIP_COMPILE) requirements.in --output-file requirements.txt
 
 .PHONY: clean
 clean:  ## remove what was made here: environments, caches, the state of `jobsvc dev`
-	rm -rf .venv .venv-proto .jobsvc .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-proto .bench .jobsvc .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
