@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from jobsvc_sdk import connect
 from tests.needs import require_tool
 from tests.notebook.lab import CHROMIUM_FLAGS, ROOT, LabServer, Notebook
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
     from tests.stack import Stack
 
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 def browser() -> Iterator[Browser]:
     """A headless Chromium that is installed on this machine; it makes its own profile and removes it."""
     chromium = require_tool("chromium", "chromium-browser", "google-chrome")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield opened

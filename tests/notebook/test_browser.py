@@ -8,14 +8,13 @@ from typing import Any
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from jobsvc_sdk.display.cards import static_bundle
 from jobsvc_sdk.display.state import batch_view
 from tests.notebook.fake import NOW, batch
 from tests.notebook.lab import Notebook
 from tests.waiting import until
-
-expect = pytest.importorskip("playwright.sync_api").expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -39,7 +38,7 @@ def _percent(notebook: Notebook, cell: int) -> float:
 
 
 def test_bar_runs_to_the_end_and_the_file_keeps_the_final_text(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook([CONNECT + _job(3), "job.result()"])
+    notebook = open_notebook([CONNECT + _job(6), "job.result()"])
 
     notebook.run(0)
     expect(_pill(notebook, 0)).to_have_text("processing", timeout=15_000)
@@ -68,7 +67,7 @@ def test_cancel_button_stops_a_running_job(open_notebook: OpenNotebook) -> None:
 
 
 def test_bar_moves_while_a_cell_blocks(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook([CONNECT + _job(20), "import time\ntime.sleep(4)\nprint('woke')"])
+    notebook = open_notebook([CONNECT + _job(20), "import time\ntime.sleep(8)\nprint('woke')"])
 
     notebook.run(0)
     expect(_pill(notebook, 0)).to_have_text("processing", timeout=15_000)
@@ -77,7 +76,7 @@ def test_bar_moves_while_a_cell_blocks(open_notebook: OpenNotebook) -> None:
     until(lambda: _percent(notebook, 0) > first + 3)
 
     assert notebook.output(1).count() == 0, "the cell was over before the bar moved"
-    expect(notebook.output(1)).to_contain_text("woke", timeout=10_000)
+    expect(notebook.output(1)).to_contain_text("woke", timeout=20_000)
 
 
 def test_bar_and_button_are_live_again_after_a_page_refresh(open_notebook: OpenNotebook) -> None:
@@ -93,6 +92,33 @@ def test_bar_and_button_are_live_again_after_a_page_refresh(open_notebook: OpenN
 
     expect(_pill(notebook, 0)).to_have_text("cancelled", timeout=10_000)
     expect(notebook.output(0).get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_failed_job_turns_red_and_unfolds_its_traceback(open_notebook: OpenNotebook) -> None:
+    notebook = open_notebook(
+        [CONNECT + 'client.submit("test.do", {"steps": [["sleep", 1], ["fail_for_good", "bad <row> 17"]]})']
+    )
+
+    notebook.run(0)
+    line = notebook.output(0).get_by_text("bad <row> 17").first
+    expect(line).to_be_visible(timeout=15_000)
+    expect(line).to_have_css("color", "rgb(211, 47, 47)")
+    expect(notebook.output(0).get_by_text("Traceback (most recent call last)")).to_be_hidden()
+    line.click()
+
+    expect(notebook.output(0).get_by_text("Traceback (most recent call last)")).to_be_visible()
+
+
+def test_cancel_remaining_ends_a_batch(open_notebook: OpenNotebook) -> None:
+    submit = 'batch = client.map("test.do", [{"steps": [["progress", 60]]}] * 12, name="EU book")\nbatch'
+    notebook = open_notebook([CONNECT + submit])
+
+    notebook.run(0)
+    expect(notebook.output(0)).to_contain_text(re.compile(r"\d+ processing"), timeout=15_000)
+    notebook.output(0).get_by_role("button", name="Cancel remaining").click()
+
+    expect(notebook.output(0)).to_contain_text("12 cancelled", timeout=10_000)
+    expect(notebook.output(0).get_by_role("button")).to_have_count(0)
 
 
 def test_saved_card_keeps_its_look_in_a_notebook_that_is_not_trusted(open_notebook: OpenNotebook) -> None:

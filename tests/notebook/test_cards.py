@@ -11,14 +11,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import ipywidgets
 import pytest
 
 from jobsvc_sdk.display.cards import Card, card_for
 from jobsvc_sdk.display.painter import MESSAGES_PER_SECOND, Painter
+from jobsvc_sdk.display.widgets import WIDGET_MIME, Face
 from tests.notebook.fake import NOW, FakeHub, batch, failed_job, job
-
-ipywidgets = pytest.importorskip("ipywidgets")
-from jobsvc_sdk.display.widgets import WIDGET_MIME, Face  # noqa: E402
 
 
 class Page:

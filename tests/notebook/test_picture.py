@@ -12,11 +12,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.notebook.lab import ROOT, Notebook
 from tests.waiting import until
-
-expect = pytest.importorskip("playwright.sync_api").expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
