@@ -75,18 +75,14 @@ sync: setup  ## write the SDK's sync client again from the async one
 
 .PHONY: bench-latency
 bench-latency: setup  ## measure Submit to start, and Submit calls a second, beside bare loops
-	@$(BIN)/python -m benchmarks.latency $(BENCH_ARGS) $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.latency $(BENCH_ARGS)
 
 .PHONY: bench-drain
 bench-drain: setup  ## measure 10,000 jobs beside Dramatiq and Celery; BENCH_ARGS='--rounds 3' for all benches
-	@$(BIN)/python -m benchmarks.drain $(BENCH_ARGS) $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.drain $(BENCH_ARGS)
 
 .PHONY: bench-watch
 bench-watch: setup  ## measure 1,000 watchers on one server
-	@$(BIN)/python -m benchmarks.watch $(BENCH_ARGS)
-
-.PHONY: bench-watch
-bench-watch: setup  ## let a thousand watchers follow running jobs on one server
 	@$(BIN)/python -m benchmarks.watch $(BENCH_ARGS)
 
 .PHONY: lock
