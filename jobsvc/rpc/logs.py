@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from jobsvc.model.ids import check_id
+from jobsvc.rpc.errors import ServerStopping
 from jobsvc.rpc.guard import Context
 from jobsvc.rpc.loglines import log_line
 from jobsvc.rpc.read import no_such_job
@@ -45,7 +46,9 @@ class StreamLogs:
         async with listening(self._hub, "job", request.job_id, ear) as feed:
             await self._hub.refresh([feed])
             after, ended = await self._send(request, context, max(0, request.after_line))
-            while not ended and not ear.stopped:
+            while not ended:
+                if ear.stopped:
+                    raise ServerStopping("the server is stopping; ask again with the last line number")
                 if await ear.wait(asyncio.get_running_loop().time() + self._heartbeat_s):
                     after, ended = await self._send(request, context, after)
                 else:

@@ -27,24 +27,28 @@ def service_handler(
     unknown = methods.keys() - {method.name for method in service.methods}
     if unknown:
         raise ValueError(f"{service.full_name} has no method {', '.join(sorted(unknown))}")
-    handlers = {
-        method.name: _handler(method, methods.get(method.name) or _refusal(method), guard)
-        for method in service.methods
-    }
+    handlers = {method.name: _handler(method, methods.get(method.name), guard) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, run: Callable[..., Any], guard: Guard) -> Any:
+def _handler(method: MethodDescriptor, run: Callable[..., Any] | None, guard: Guard) -> Any:
     name = f"{method.containing_service.name}/{method.name}"
-    codec = {
-        "request_deserializer": _decoder(GetMessageClass(method.input_type)),
-        "response_serializer": _encode,
-    }
-    if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(guard.wrap_stream(name, run), **codec)
-    if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(guard.wrap(name, run), **codec)
-    return grpc.unary_unary_rpc_method_handler(guard.wrap(name, run), **codec)
+    # a refusal does not look at requests, so it is the same for one request and for a stream of them
+    wrap: Callable[..., Any] = guard.wrap_stream if run and method.client_streaming else guard.wrap
+    make = _MAKERS[method.client_streaming, method.server_streaming]
+    return make(
+        wrap(name, run or _refusal(method)),
+        request_deserializer=_decoder(GetMessageClass(method.input_type)),
+        response_serializer=_encode,
+    )
+
+
+_MAKERS: Mapping[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 
 
 def _encode(message: Any) -> bytes:

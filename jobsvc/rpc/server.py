@@ -110,20 +110,19 @@ async def _listen_to_catalog(parts: Parts, subscription: Subscription) -> None:
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
     try:
+        _try(address)  # gRPC does not say what is wrong with an address
         return server.add_insecure_port(address)
-    except RuntimeError:
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigurationError(
-            f"cannot listen on {address}: {_why(address)}; choose another address with --port or JOBSVC_LISTEN"
+            f"cannot listen on {address}: {why}; choose another address with --port or JOBSVC_LISTEN"
         ) from None
 
 
-def _why(address: str) -> str:
-    """Try the address once more the plain way, because gRPC does not say what is wrong with it."""
+def _try(address: str) -> None:
     host, _, port = address.rpartition(":")
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-        with socket.socket(*found[0][:2]) as probe:
-            probe.bind(found[0][4])
-    except OSError as error:
-        return error.strerror or str(error)
-    return "gRPC refuses it"
+    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    with socket.socket(*found[0][:2]) as probe:
+        # a server that stopped a moment ago still has connections that are closing: they are not in the way
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(found[0][4])

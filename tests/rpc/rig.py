@@ -126,7 +126,7 @@ class Rig:
 
     async def stop_server(self) -> None:
         """Stop the server as a signal does."""
-        if self._serving is not None:
+        if self._serving is not None and not self._serving.done():
             self._serving.cancel()
             [outcome] = await asyncio.gather(self._serving, return_exceptions=True)
             self._serving = None
