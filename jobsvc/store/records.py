@@ -86,6 +86,17 @@ def load_attempt(text: str) -> Attempt:
     )
 
 
+def _load_cancel(text: str | None, number: Mapping[str, int]) -> CancelStatus | None:
+    if not number["cancel_ms"]:
+        return None
+    return CancelStatus(
+        **(json.loads(text) if text else {}),
+        request_ms=number["cancel_ms"],
+        deliver_ms=number["deliver_ms"],
+        kill_ms=number["kill_ms"],
+    )
+
+
 def load_job(job_id: str, parts: Sequence[Any]) -> Job:
     """Read a job as ``read.lua`` returns it."""
     record = pairs(parts[0])
@@ -94,14 +105,6 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
     spec = json.loads(spec_text) if spec_text else {}
     state = JobState(record["state"])
     error = load_attempt(last_attempt).error if last_attempt and state is not JobState.COMPLETED else None
-    cancel = None
-    if number["cancel_ms"]:
-        cancel = CancelStatus(
-            **(json.loads(cancel_text) if cancel_text else {}),
-            request_ms=number["cancel_ms"],
-            deliver_ms=number["deliver_ms"],
-            kill_ms=number["kill_ms"],
-        )
     return Job(
         id=job_id,
         type=record["type"],
@@ -126,7 +129,7 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
         owner=spec.get("owner", ""),
         progress=Progress(**json.loads(progress), update_ms=number["progress_ms"]) if progress else None,
         error=error,
-        cancel=cancel,
+        cancel=_load_cancel(cancel_text, number),
         arguments=arguments or None,
         result=result or None,
         attempts=tuple(load_attempt(text) for text in attempts or ()),
