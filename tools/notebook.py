@@ -66,8 +66,10 @@ def main(notebook: str) -> int:
     """Run JupyterLab on a notebook until it ends; return its exit status."""
     with server() as address:
         signal.signal(signal.SIGINT, lambda *_: None)
+        # In a container one is root as a rule; JupyterLab listens to this machine only, and asks for its token.
+        as_root = ["--allow-root"] if os.geteuid() == 0 else []
         return subprocess.run(
-            [sys.executable, "-m", "jupyterlab", notebook],
+            [sys.executable, "-m", "jupyterlab", *as_root, notebook],
             check=False,
             env={**os.environ, "JOBSVC_ADDRESS": address},
         ).returncode
