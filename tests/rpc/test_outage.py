@@ -180,3 +180,27 @@ async def test_submit_to_a_full_redis_is_refused_with_a_hint_and_the_rest_goes_o
     assert (await rig.get(job_id)).state == common_pb2.JOB_STATE_COMPLETED
     await rig.run(calls.Call(None, ("CONFIG", "SET", "maxmemory", "0"), str))
     assert await rig.new_job()
+
+
+async def test_submits_that_redis_interrupts_are_whole_or_not_at_all(
+    rig: Rig, own_valkey: EmbeddedValkey
+) -> None:
+    async def attempt(number: int) -> str:
+        call = rig.jobs.Submit(pb.SubmitRequest(spec=spec(), request_id=f"r{number}"))
+        code = await call.code()
+        assert code in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
+        return (await call).job.job_id if code is grpc.StatusCode.OK else ""
+
+    running = [asyncio.ensure_future(attempt(number)) for number in range(300)]
+    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    own_valkey.stop()
+    first = await asyncio.gather(*running)
+    own_valkey.start()
+
+    again = [(await rig.submit(request_id=f"r{number}")).job.job_id for number in range(300)]
+
+    assert all(before in ("", after) for before, after in zip(first, again, strict=True))
+    assert len(set(again)) == 300
+    stats = (await rig.jobs.Stats(pb.StatsRequest())).total
+    assert (stats.waiting, stats.total) == (300, 300)
+    assert len(await rig.claim(400)) == 300
