@@ -24,18 +24,13 @@ class _Hub(FakeHub):
 class _Client:
     def __init__(self, hub: _Hub) -> None:
         self.hub = hub
-        self.rebuilt: list[str] = []
-
-    def job(self, id: str) -> _Handle:
-        self.rebuilt.append(id)
-        return _Handle(self, job())
+        self.cancelled: list[str] = []
 
 
 class _Handle:
     def __init__(self, client: _Client, status: Any) -> None:
         self.client = client
         self.last_status = status
-        self.cancels: list[float | None] = []
 
     @property
     def id(self) -> str:
@@ -48,7 +43,8 @@ class _Handle:
         self.last_status = job(percent=77.0)
 
     def cancel(self, reason: str = "", *, timeout: float | None = None) -> bool:
-        self.cancels.append(timeout)
+        assert timeout == 3.0
+        self.client.cancelled.append(self.id)
         return True
 
 
@@ -59,7 +55,7 @@ def test_source_does_not_keep_the_handle() -> None:
 
     assert source.latest() is None
     assert source.cancel(3.0) == "asked to stop"
-    assert client.rebuilt == [source.id]
+    assert client.cancelled == [source.id]
 
 
 def test_handle_knows_what_the_display_shows() -> None:

@@ -6,6 +6,7 @@ import io
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,13 @@ def test_interrupting_watch_stops_the_watching_and_not_the_job(stack: Stack, tmp
         job.cancel()
 
 
-def test_card_survives_a_restart_of_the_server(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack()
+@pytest.mark.parametrize("ends", ["while the server is away", "after it is back"])
+def test_card_survives_a_restart_of_the_server(
+    ends: str, make_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    stack, go = make_stack(), tmp_path / "go"
     with connect(stack.address) as client:
-        job = client.submit("test.do", {"steps": [["progress", 5]]})
+        job = client.submit("test.do", {"steps": [["await", str(go)], ["note", str(tmp_path / "done")]]})
         published: list[dict[str, Any]] = []
         card = Card(
             source_of(job, "job"), Painter(), lambda bundle, *_, **__: published.append(bundle), face=Face
@@ -115,16 +119,44 @@ def test_card_survives_a_restart_of_the_server(make_stack: Callable[..., Stack])
         card.show()
         assert card._face is not None
         html = card._face._html
-        until(lambda: ">processing<" in html.value)
+        until(lambda: ">processing<" in html.value, 40)
 
         assert stack.server is not None
         stack.server.kill()
-        until(lambda: "reconnecting" in html.value)
+        until(lambda: "reconnecting" in html.value, 40)
+        if ends == "while the server is away":
+            go.touch()
+            until((tmp_path / "done").exists, 40)
         stack.restart_server()
+        if ends == "after it is back":
+            until(lambda: "reconnecting" not in html.value, 40)
+            go.touch()
 
-        until(lambda: "reconnecting" not in html.value)
-        assert card.ended.wait(20)
+        assert card.ended.wait(60), stack.workers[0].log
         assert "100% completed" in published[-1]["text/plain"]
+
+
+def test_cancel_says_in_time_that_the_server_is_away(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    with connect(stack.address) as client:
+        card = Card(
+            source_of(client.submit("test.do", {"steps": [["sleep", 60]]}), "job"),
+            Painter(),
+            lambda *_, **__: None,
+            face=Face,
+        )
+        card.show()
+        assert card._face is not None
+        assert stack.server is not None
+        stack.server.kill()
+
+        started = time.monotonic()
+        card._face._button.click()
+
+        assert time.monotonic() - started < 4
+        assert "not cancelled" in card._note
+        assert stack.address in card._note
+        assert not card._face._button.disabled
 
 
 def test_batch_bar_counts_failures_of_real_jobs(stack: Stack) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from jobsvc_sdk.values import CancelSummary
 
-from .source import ConnectionListener, GoneListener, Listener, Source, Status, Undo
+from .source import GoneListener, Listener, Source, Status, Undo
 
 if TYPE_CHECKING:
 
     class Handle(Protocol):
         """A job or batch of the sync client, as far as a display uses it."""
+
+        def __init__(self, client: Any, status: Any) -> None: ...
 
         @property
         def id(self) -> str:
@@ -51,45 +54,51 @@ def source_of(handle: Handle, kind: Literal["job", "batch"]) -> Source:
     """
     if not handle.last_status.version:
         handle.refresh()
-    client, hub, id = handle.client, handle.client.hub, handle.id
-    reference = weakref.ref(handle)
+    tie = _Tie(handle, kind)
+    return Source(
+        kind=kind,
+        id=handle.id,
+        owner=tie.hub,
+        first=handle.last_status,
+        latest=tie.latest,
+        subscribe=tie.subscribe,
+        on_connection=tie.hub.on_connection,
+        cancel=tie.cancel,
+    )
 
-    def latest() -> Status | None:
-        alive = reference()
+
+class _Tie:
+    """What is left of a handle when nobody else holds it: its client and what it was at first."""
+
+    def __init__(self, handle: Handle, kind: Literal["job", "batch"]) -> None:
+        self._handle = weakref.ref(handle)
+        self._again = partial(type(handle), handle.client, handle.last_status)
+        self._kind = kind
+        self._id = handle.id
+        self.hub = handle.client.hub
+
+    def latest(self) -> Status | None:
+        alive = self._handle()
         return None if alive is None else alive.last_status
 
-    def subscribe(listener: Listener, gone: GoneListener) -> Undo:
+    def subscribe(self, listener: Listener, gone: GoneListener) -> Undo:
         def tell(status: Status) -> None:
             # The handle must not know less than what is on the screen beside it.
-            alive = reference()
+            alive = self._handle()
             if alive is not None:
                 alive.on_status(status)
             listener(status)
 
         try:
-            return hub.subscribe(kind, id, tell, on_missing=gone)  # type: ignore[no-any-return]
+            return self.hub.subscribe(self._kind, self._id, tell, on_missing=gone)  # type: ignore[no-any-return]
         except RuntimeError as closed:
             # The client was closed: what is known is shown all the same.
             gone(closed)
             return lambda: None
 
-    def on_connection(listener: ConnectionListener) -> Undo:
-        return hub.on_connection(listener)  # type: ignore[no-any-return]
-
-    def cancel(timeout_s: float) -> str:
-        alive = reference() or (client.job(id) if kind == "job" else client.batch(id))
-        return outcome(alive.cancel(_REASON, timeout=timeout_s))
-
-    return Source(
-        kind=kind,
-        id=id,
-        owner=hub,
-        first=handle.last_status,
-        latest=latest,
-        subscribe=subscribe,
-        on_connection=on_connection,
-        cancel=cancel,
-    )
+    def cancel(self, timeout_s: float) -> str:
+        # A handle made again by the client would ask the server first, and take its time when that is away.
+        return outcome((self._handle() or self._again()).cancel(_REASON, timeout=timeout_s))
 
 
 def outcome(answer: bool | CancelSummary) -> str:
