@@ -90,8 +90,9 @@ class ScriptedServer(JobServiceServicer, CatalogServiceServicer):
         return self.streams[-1] if self.streams else pb.StreamProgressRequest()
 
     def stop(self) -> None:
+        stopped = self._server.stop(0)  # breaks the streams
         self.end_streams()
-        self._server.stop(0).wait()
+        stopped.wait()
 
     def tell(self, *messages: pb.StreamProgressResponse | object) -> None:
         """Say something on every stream that is open."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -41,6 +41,7 @@ def encoded(value: Any) -> Any:
     return json.loads(encode_arguments({"value": value}))["value"]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), PLAIN, max_size=5))
 def test_json_values_come_back_as_they_were(arguments: dict[str, Any]) -> None:
     assert json.loads(encode_arguments(arguments)) == arguments

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -140,6 +140,7 @@ def test_whole_float_passes_for_an_integer() -> None:
     assert json.loads(bind(REPRICE, signature_of(SCHEMA), (), {"portfolio": "a", "scenarios": 5.0}))
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},

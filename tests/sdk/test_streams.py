@@ -482,8 +482,9 @@ def test_server_that_restarts_is_found_again(client: Client, server: ScriptedSer
         second.records["0-1"] = done(1)
         second.stream = lambda request, context: iter([completed(done(1))])
 
-        assert one.result(timeout=15) == 5
-        assert second.streams[0].targets[0].known_version == 1
+        assert (
+            one.result(timeout=15) == 5
+        )  # over a new stream, or by asking when the old one ended in good order
     finally:
         second.stop()
 

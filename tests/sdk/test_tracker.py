@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobsvc_proto.v1 import common_pb2
@@ -226,6 +226,7 @@ EVENTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(STATUSES, EVENTS), max_size=12), st.booleans())
 def test_versions_never_go_backwards_whatever_the_order(history: list[Any], direct: bool) -> None:
     tracker = Tracker()
