@@ -11,6 +11,7 @@ import ctypes
 import itertools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -84,6 +85,10 @@ def _stubborn(seconds: float) -> None:
             _sleep(0.05)
         except (Cancelled, BaseException):
             continue
+
+
+def _leave() -> None:
+    sys.exit("told to leave")
 
 
 def _crash() -> None:
@@ -245,6 +250,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         _block,
         _spin,
         _stubborn,
+        _leave,
         _crash,
         _exit,
         _signal,

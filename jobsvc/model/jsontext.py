@@ -51,10 +51,15 @@ def dump(value: Any) -> str:
     """Write a value as compact JSON.
 
     Raises:
-        JsonProblem: The value has NaN or infinities, or types that JSON does not have.
+        JsonProblem: The value has NaN or infinities, a lone surrogate, or types that JSON does not have.
     """
     try:
-        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+        if not text.isascii():
+            text.encode()
+        return text
+    except UnicodeEncodeError:
+        raise JsonProblem("has half of a surrogate pair, which is not a character") from None
     except ValueError as error:
         if "circular" in str(error).lower():
             raise JsonProblem("refers to itself") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.connection import parse_url
 
@@ -38,7 +38,7 @@ def parse_address(url: str) -> Address:
     """
     try:
         parts: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call]
-        label = _without_password(url)
+        label = _masked(url)
     except ValueError as error:
         raise ConfigurationError(
             f"the Redis URL (setting redis_url, JOBSVC_REDIS_URL) is wrong: {error}; "
@@ -60,7 +60,15 @@ def parse_address(url: str) -> Address:
     )
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The same address for those who may not know user and password, and so have to be refused."""
+    split = urlsplit(url)
+    query = [(name, value) for name, value in parse_qsl(split.query) if name not in ("username", "password")]
+    place = f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}"
+    return f"{place}?{urlencode(query)}" if query else place
+
+
+def _masked(url: str) -> str:
     split = urlsplit(url)
     if split.password is None:
         return url

@@ -85,6 +85,20 @@ class Voice(Protocol):
         """Whether the job has to stop, and why; must be cheap."""
 
 
+class _Over:
+    """The voice of a job that has ended: says nothing, and tells threads that were left behind to stop."""
+
+    def progress(self, progress: Progress) -> None:
+        """Say nothing."""
+
+    def log(self, level: Level, text: str) -> None:
+        """Say nothing."""
+
+    def told_to_stop(self) -> Literal["", "cancel", "timeout"]:
+        """Tell whoever still works to stop."""
+        return "cancel"
+
+
 class JobContext:
     """The job that runs now, as its handler sees it.
 
@@ -104,8 +118,12 @@ class JobContext:
         self.attempt = attempt
         self.max_attempts = max_attempts
         self.batch_id = batch_id
-        self._voice = voice
+        self._voice: Voice = voice
         self._progress = Progress()
+
+    def end(self) -> None:
+        """The attempt has ended: what threads that the handler left behind still say is not heard."""
+        self._voice = _Over()
 
     @property
     def cancelled(self) -> bool:

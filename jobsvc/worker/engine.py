@@ -15,43 +15,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
 
-from jobsvc.model.errors import JobsvcError
+from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.model.lifecycle import Outcome
 from jobsvc.store import calls
 from jobsvc.store.calls import Claim, Report
 from jobsvc.store.store import Store
-from jobsvc.worker.decision import decide
-from jobsvc.worker.execution import Handlers, Task
-from jobsvc.worker.isolation import ForkServer, ProcessRunner, Runner, ThreadRunner
+from jobsvc.worker.children import ForkServer
+from jobsvc.worker.execution import Handlers
 from jobsvc.worker.outbox import Outbox
+from jobsvc.worker.slot import Running, Slot
 from jobsvc.worker.wake import Waker
 
 LOOK_AHEAD_MS = 4.0
 MAX_LOOK_AHEAD = 16
-UNKNOWN_TYPE_DELAY_MS = 2_000
-"""A job whose type is not known here goes back for this long: another worker on the queue may know it."""
+GIVE_BACK_PATIENCE_S = 3.0
+"""How long a worker that stops tries to give its jobs back while Redis does not answer."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Running:
-    """An attempt that this worker is responsible for, from its claim until its report is written."""
-
-    claim: Claim
-    claimed_at: float
-    timeout_ms: int = 0
-    runner: Runner | None = None
-    task: Task | None = None
-    started_at: float = 0.0
-    asked: str = ""
-    asked_at: float = 0.0
-    killed: bool = False
 
 
 class Engine:
@@ -112,7 +96,7 @@ class Engine:
     def start(self) -> None:
         """Start the slots."""
         for number in range(self.slots):
-            thread = threading.Thread(target=self._slot, name=f"jobsvc-slot-{number}", daemon=True)
+            thread = threading.Thread(target=self._work, name=f"jobsvc-slot-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -124,15 +108,24 @@ class Engine:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         for running in list(self.running.values()):
-            self._reports.append(Report(running.claim.job_id, running.claim.token, Outcome.RELEASED))
-        if self._reports:
-            with self._exchanging:
-                self._exchange(0)
-        for running in list(self.running.values()):
+            running.given_up = True
             if running.runner is not None:
-                running.runner.close()
+                running.runner.give_up(1.0)  # before others may run the job
+        self._let_go()
         self._connection.close()
         self._waker.close()
+
+    def _let_go(self) -> None:
+        """Report what has ended and give back the rest, also what a lost answer had claimed for us."""
+        deadline = time.monotonic() + GIVE_BACK_PATIENCE_S
+        while (self.running or self._reports or self._request) and time.monotonic() < deadline:
+            with self._exchanging:
+                reported = {(report.job_id, report.token) for report in self._reports}
+                for key in self.running.keys() - reported:
+                    self._reports.append(Report(*key, Outcome.RELEASED))
+                self._exchange(0)
+            if self._away:
+                time.sleep(0.1)  # nobody can be kept waiting by it any more
 
     @property
     def busy(self) -> int:
@@ -141,59 +134,30 @@ class Engine:
 
     # -- a slot -------------------------------------------------------------------------------------------------
 
-    def _slot(self) -> None:
-        thread_runner = ThreadRunner(self.handlers)
-        process_runner = ProcessRunner(self._fork_server) if self._fork_server is not None else None
-        if process_runner is not None:
-            process_runner.warm_up()
+    def _work(self) -> None:
+        slot = Slot(self.handlers, self._fork_server, self.running, self.outbox, self._result_limit_bytes)
+        slot.warm_up()
         while (claim := self._next()) is not None:
-            self._run(claim, thread_runner, process_runner)
-        if process_runner is not None:
-            process_runner.close()
+            report = slot.run(claim)
+            self._mean_ms += 0.1 * (slot.spent_ms - self._mean_ms)
+            if report is not None:
+                self._reports.append(report)
+        slot.close()
         self.store.close()
-
-    def _run(self, claim: Claim, thread_runner: ThreadRunner, process_runner: ProcessRunner | None) -> None:
-        handler = self.handlers.find(claim.type)
-        if handler is None:
-            log.warning(
-                "a queue has a job that this worker has no handler for; giving it back", job_type=claim.type
-            )
-            self._reports.append(Report(claim.job_id, claim.token, Outcome.RELEASED, UNKNOWN_TYPE_DELAY_MS))
-            return
-        running = self.running.get((claim.job_id, claim.token))
-        if running is None:
-            return  # its lease was lost before it began
-        job_type = handler.job_type
-        task = Task(
-            job_id=claim.job_id,
-            token=claim.token,
-            type=claim.type,
-            queue=claim.queue,
-            attempt=claim.attempt,
-            max_attempts=claim.max_attempts or job_type.retry.max_attempts,
-            batch_id=claim.batch_id,
-            arguments=claim.arguments,
-            result_limit_bytes=self._result_limit_bytes,
-        )
-        isolated = job_type.isolation == "process" and process_runner is not None
-        runner: Runner = process_runner if isolated and process_runner is not None else thread_runner
-        running.timeout_ms = claim.timeout_ms or job_type.timeout_ms
-        running.task, running.started_at = task, time.monotonic()
-        running.runner = runner
-        ended = runner.run(task, self.outbox)
-        self._mean_ms += 0.1 * ((time.monotonic() - running.started_at) * 1_000 - self._mean_ms)
-        try:
-            self.outbox.write(task)
-        except JobsvcError as error:
-            log.warning(
-                "the last progress and log lines of a job were lost", job_id=task.job_id, error=str(error)
-            )
-        self._reports.append(decide(claim, ended, job_type.retry, random.random))
 
     # -- getting work -------------------------------------------------------------------------------------------
 
     def _next(self) -> Claim | None:
         """The next job to run; ``None`` when the worker stops."""
+        while True:
+            try:
+                return self._find()
+            except Exception:
+                # a slot that ends here would leave its worker with one less, and nobody would notice
+                log.exception("a slot met something unexpected while it looked for work, and goes on")
+                self._stopping.wait(1.0)
+
+    def _find(self) -> Claim | None:
         self._exchange_early()
         claim = self._take()
         if claim is not None:
@@ -248,7 +212,9 @@ class Engine:
 
     def _fetch(self, marker: bool) -> Claim | None:
         with self._exchanging:
-            wanted = 0 if self._stopping.is_set() else self.slots - len(self.running)
+            # those that have ended are reported by the same script, and free their slots for it
+            held = len(self.running) - len(self._reports)
+            wanted = 0 if self._stopping.is_set() else self.slots - held
             if wanted > 0:
                 self._exchange(wanted)
             elif marker:
@@ -262,13 +228,19 @@ class Engine:
             self._pause(error)
 
     def _look_ahead(self) -> int:
-        if self._mean_ms >= LOOK_AHEAD_MS / 2:
-            return 0
+        if self._mean_ms >= LOOK_AHEAD_MS / 2 or self._idling.locked():
+            return 0  # whoever idles is woken for what is left
         return min(MAX_LOOK_AHEAD, int(LOOK_AHEAD_MS / max(self._mean_ms, 0.05)))
 
     def _exchange(self, want: int) -> None:
         """Write what has been reported and claim up to ``want`` jobs. The caller holds ``_exchanging``."""
         reports = list(self._reports)
+        try:
+            for report in reports:
+                self.outbox.write((report.job_id, report.token))  # after the end nothing is accepted
+        except StoreUnavailable as error:
+            self._pause(error)
+            return
         if not self._request:
             self._requests += 1
             self._request = f"{self._incarnation}-{self._requests}"
@@ -328,7 +300,9 @@ class Engine:
         if not self._local and not self._reports:
             return
         limit = time.monotonic() - older_than_s
-        with self._exchanging:
+        if not self._exchanging.acquire(blocking=False):
+            return  # an exchange is on its way; who keeps the leases must not wait for it
+        try:
             while (claim := self._take()) is not None:
                 if not self._claimed_before(claim, limit):
                     self._local.appendleft(claim)  # it is the oldest: the others are younger still
@@ -336,6 +310,8 @@ class Engine:
                 self._reports.append(Report(claim.job_id, claim.token, Outcome.RELEASED))
             if self._reports:
                 self._exchange(0)
+        finally:
+            self._exchanging.release()
 
     def _claimed_before(self, claim: Claim, limit: float) -> bool:
         running = self.running.get((claim.job_id, claim.token))

@@ -88,16 +88,15 @@ class Handlers:
             return Ended(
                 error=JobError(ErrorCategory.INVALID_ARGUMENTS, message=f"arguments of {task.type}: {error}")
             )
-        enter(
-            JobContext(
-                job_id=task.job_id,
-                job_type=task.type,
-                attempt=task.attempt,
-                max_attempts=task.max_attempts,
-                batch_id=task.batch_id,
-                voice=voice,
-            )
+        context = JobContext(
+            job_id=task.job_id,
+            job_type=task.type,
+            attempt=task.attempt,
+            max_attempts=task.max_attempts,
+            batch_id=task.batch_id,
+            voice=voice,
         )
+        enter(context)
         try:
             if self._quiet:
                 value = handler.function(*args, **kwargs)
@@ -108,6 +107,7 @@ class Handlers:
             return _failed(error)
         finally:
             enter(None)
+            context.end()
 
     def _run_with_middleware(
         self, handler: Handler, task: Task, args: list[Any], kwargs: dict[str, Any]
@@ -146,7 +146,7 @@ def _completed(value: Any, limit_bytes: int) -> Ended:
         return _bad_result(
             f"{what}; return numbers, strings, lists, dictionaries, dataclasses or pydantic models"
         )
-    size = len(text.encode("utf-8", "surrogatepass"))
+    size = len(text.encode())
     if size > limit_bytes:
         return _bad_result(
             f"the result has {size:,} bytes as JSON, the limit is {limit_bytes:,} (setting inline_limit_bytes); "
@@ -174,7 +174,7 @@ def _failed(error: BaseException) -> Ended:
     described = JobError(
         ErrorCategory.APPLICATION,
         type=f"{type(error).__module__}.{type(error).__qualname__}",
-        message=str(error)[:MAX_MESSAGE_LENGTH],
+        message=_text(error),
         stack_trace=_trace(error, error.__traceback__),
         code=error.code if isinstance(error, Fail | Retry) else "",
         retryable=not isinstance(error, Fail),
@@ -182,11 +182,24 @@ def _failed(error: BaseException) -> Ended:
     return Ended(error=described, after_ms=error.after_ms if isinstance(error, Retry) else None)
 
 
+def _text(error: BaseException) -> str:
+    """What an exception says; it is the handler's code that says it, and that may fail, too."""
+    try:
+        text = str(error)[:MAX_MESSAGE_LENGTH]
+    except Exception as problem:
+        return f"(its text cannot be had: {type(problem).__qualname__})"
+    return text.encode("utf-8", "replace").decode()
+
+
+_OURS = (__name__, "jobsvc.worker.handler", "asyncio.runners", "asyncio.base_events", "asyncio.events")
+"""Modules whose frames come before the handler's own."""
+
+
 def _trace(error: BaseException, trace: TracebackType | None) -> str:
     """The traceback from the handler's own frame on: what calls it is of no interest."""
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") in _OURS:
         trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace))
+    text = "".join(traceback.format_exception(type(error), error, trace)).encode("utf-8", "replace").decode()
     if len(text) <= MAX_TRACE_LENGTH:
         return text
     half = MAX_TRACE_LENGTH // 2

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
+import ctypes
 import signal
-import sys
 import threading
 import time
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from typing import Literal, Protocol
 
 from dramatiq.threading import raise_thread_exception
 
 from jobsvc.model.job import ErrorCategory, JobError, Progress
-from jobsvc.worker import child, wire
+from jobsvc.worker import wire
+from jobsvc.worker.children import ChildProcess, ForkServer
 from jobsvc.worker.context import Cancelled, Level, TimeLimitExceeded
 from jobsvc.worker.execution import Ended, Handlers, Task
 
@@ -37,175 +34,230 @@ class Listener(Protocol):
 
 
 class Runner(Protocol):
-    """Runs one attempt at a time for one slot."""
+    """Runs one attempt at a time for one slot.
+
+    An attempt can be stopped from the moment that it is expected: what comes before its code runs keeps it from
+    running, what comes after its end changes nothing.
+    """
+
+    @property
+    def started_at(self) -> float:
+        """When the code of the attempt began to run, monotonic seconds; 0 before."""
+
+    def expect(self, task: Task) -> None:
+        """An attempt follows: from now on it can be stopped."""
 
     def run(self, task: Task, listener: Listener) -> Ended:
-        """Run an attempt to its end; raises nothing."""
+        """Run the expected attempt to its end; raises nothing."""
 
     def ask_to_stop(self, task: Task, why: Why) -> None:
-        """Tell the running code to stop at its next checkpoint. Called from another thread."""
+        """Tell the running code to stop at its next checkpoint. Called from another thread; does not wait."""
 
     def kill(self, task: Task, why: Why) -> bool:
         """Stop the running code by force. Called from another thread. False when that is impossible here."""
 
-    def close(self) -> None:
-        """Give up what the runner holds."""
+    def give_up(self, patience_s: float) -> None:
+        """End what runs, and run nothing more. Called from another thread; waits until it has ended."""
+
+
+def _not_begun() -> Ended:
+    return Ended(error=JobError(ErrorCategory.CANCELLED, message="it was cancelled before it began"))
+
+
+def _stopped(why: Why) -> Ended:
+    if why == "cancel":
+        return Ended(error=JobError(ErrorCategory.CANCELLED, message="it was stopped by force"))
+    return Ended(
+        error=JobError(
+            ErrorCategory.TIMEOUT,
+            message="the attempt used up its time and did not stop, so it was stopped by force",
+            retryable=True,
+        )
+    )
+
+
+class _ThreadVoice:
+    """What a handler in a thread says goes straight to who listens."""
+
+    def __init__(self, runner: ThreadRunner, task: Task, listener: Listener) -> None:
+        self._runner = runner
+        self._task = task
+        self._listener = listener
+
+    def progress(self, progress: Progress) -> None:
+        """Take the newest progress."""
+        self._listener.on_progress(self._task, progress)
+
+    def log(self, level: Level, text: str) -> None:
+        """Take a log line."""
+        self._listener.on_log(self._task, level, text, int(time.time() * 1_000))
+
+    def told_to_stop(self) -> Literal["", "cancel", "timeout"]:
+        """Whether the task has to stop, and why."""
+        return self._runner.why
 
 
 class ThreadRunner:
     """Runs handlers in the slot's own thread: cheap, but code that does not reach Python cannot be stopped."""
 
     def __init__(self, handlers: Handlers) -> None:
+        self.why: Literal["", "cancel", "timeout"] = ""
+        self.started_at = 0.0
         self._handlers = handlers
         self._thread = 0
         self._task: Task | None = None
-        self._why: Literal["", "cancel", "timeout"] = ""
-        self._listener: Listener | None = None
         self._guard = threading.Lock()
+
+    def expect(self, task: Task) -> None:
+        """Take note of the attempt that follows."""
+        with self._guard:
+            self.started_at, self.why, self._task = 0.0, "", task
 
     def run(self, task: Task, listener: Listener) -> Ended:
         """Run an attempt here and now."""
         self._thread = threading.get_ident()
-        self._listener, self._why, self._task = listener, "", task
-        try:
-            return self._handlers.run(task, self)
-        finally:
-            with self._guard:
-                self._task = None
+        voice = _ThreadVoice(self, task, listener)
+        ended: Ended | None = None
+        while True:
+            try:
+                if ended is None:
+                    ended = self._begin() or self._handlers.run(task, voice)
+                with self._guard:
+                    self._task = None  # from here on nobody raises anything in this thread
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
+                return ended
+            except (Cancelled, TimeLimitExceeded) as error:
+                # meant for the handler, but it arrived when that had not begun or had ended
+                kind: Why = "cancel" if isinstance(error, Cancelled) else "timeout"
+                ended = ended or _stopped(kind)
 
-    def progress(self, progress: Progress) -> None:
-        """Take the newest progress."""
-        if self._listener is not None and self._task is not None:
-            self._listener.on_progress(self._task, progress)
-
-    def log(self, level: Level, text: str) -> None:
-        """Take a log line."""
-        if self._listener is not None and self._task is not None:
-            self._listener.on_log(self._task, level, text, int(time.time() * 1_000))
-
-    def told_to_stop(self) -> Literal["", "cancel", "timeout"]:
-        """Whether the task has to stop, and why."""
-        return self._why
+    def _begin(self) -> Ended | None:
+        with self._guard:
+            if self.why:
+                return _not_begun()
+            self.started_at = time.monotonic()
+            return None
 
     def ask_to_stop(self, task: Task, why: Why) -> None:
         """Set the flag that checkpoints look at."""
-        if self._task is task:
-            self._why = why
+        with self._guard:
+            if self._task is task:
+                self.why = why
 
     def kill(self, task: Task, why: Why) -> bool:
         """Raise an exception in the thread: it arrives at the next line of Python, not inside a C call."""
         with self._guard:
             if self._task is task:
-                kind = Cancelled if why == "cancel" else TimeLimitExceeded
-                raise_thread_exception(self._thread, kind)  # type: ignore[no-untyped-call]
+                self.why = why
+                if self.started_at:
+                    kind = Cancelled if why == "cancel" else TimeLimitExceeded
+                    raise_thread_exception(self._thread, kind)  # type: ignore[no-untyped-call]
         return False
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class ForkServer:
-    """Makes warm child processes: forks of a process that has imported the handlers' modules and has no threads.
-
-    Start it before the worker has secrets in its environment or threads of its own.
-
-    Args:
-        modules: Modules that define handlers.
-    """
-
-    def __init__(self, modules: Sequence[str]) -> None:
-        self._modules = tuple(modules)
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["jobsvc.worker.child", *modules])
-        # the fork server imports by PYTHONPATH; a script's folder or the current one is only on sys.path
-        path = [entry for entry in sys.path if entry]
-        before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        try:
-            from multiprocessing.forkserver import ensure_running
-
-            ensure_running()
-        finally:
-            if before is None:
-                del os.environ["PYTHONPATH"]
-            else:
-                os.environ["PYTHONPATH"] = before
-
-    def start(self) -> tuple[multiprocessing.process.BaseProcess, Connection]:
-        """Start a child; returns it and our end of the pipe."""
-        ours, theirs = self._context.Pipe(duplex=True)
-        process = self._context.Process(
-            target=child.main, args=(theirs, self._modules, list(sys.path)), daemon=True
-        )
-        process.start()
-        theirs.close()
-        return process, ours
+    def give_up(self, patience_s: float) -> None:
+        """Do nothing: a thread ends with its process."""
 
 
 class ProcessRunner:
-    """Runs handlers in a child process, which is kept warm and replaced when it was killed or died."""
+    """Runs handlers in a child process, which is kept warm and replaced when it was killed or died.
+
+    Args:
+        fork_server: Makes the children.
+    """
 
     def __init__(self, fork_server: ForkServer) -> None:
+        self.started_at = 0.0
         self._fork_server = fork_server
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._pipe: Connection | None = None
+        self._child: ChildProcess | None = None
         self._ready = False
         self._task: Task | None = None
-        self._killed: Why | None = None
         self._asked: Why | None = None
+        self._killed: Why | None = None
+        self._given_up = False
         self._guard = threading.Lock()
 
     def warm_up(self) -> None:
-        """Start the child if there is none; it gets ready while others go on."""
-        if self._process is None:
-            self._process, self._pipe = self._fork_server.start()
-            self._ready = False
+        """Start the child if there is none; it gets ready while others go on.
+
+        Raises:
+            OSError: It cannot be started.
+            EOFError: The same.
+        """
+        if self._child is None and not self._given_up:
+            child = self._fork_server.start()
+            with self._guard:
+                self._child, self._ready = child, False
+                if self._killed or self._given_up:
+                    child.kill()  # whoever wanted that found nothing to kill yet
+
+    def expect(self, task: Task) -> None:
+        """Take note of the attempt that follows."""
+        with self._guard:
+            self.started_at, self._task, self._asked, self._killed = 0.0, task, None, None
 
     def run(self, task: Task, listener: Listener) -> Ended:
         """Send the attempt to the child and hear it out."""
         try:
-            pipe = self._open(task)
-            return self._listen(pipe, task, listener)
-        except (EOFError, OSError):
-            return self._died()
+            return self._send(task) or self._listen(task, listener)
+        except Exception as error:  # mostly EOFError and OSError: the child has ended
+            return self._died(error)
         finally:
             with self._guard:
-                self._task = self._killed = self._asked = None
-            if self._process is None:
-                with contextlib.suppress(OSError):
-                    self.warm_up()  # the next job finds a warm child again
+                self._task, killed, self._killed = None, self._killed, None
+            if killed:
+                self._bury()  # it may still be dying
+            with contextlib.suppress(EOFError, OSError):
+                self.warm_up()  # the next job finds a warm child again, or learns why there is none
 
-    def _open(self, task: Task) -> Connection:
+    def _send(self, task: Task) -> Ended | None:
+        """Hand the attempt over, or say what became of it already."""
         frame = wire.pack_task(task)
         try:
-            return self._send(task, frame)
-        except OSError:
-            self._discard()  # it died while it was idle, which is nobody's fault
-        return self._send(task, frame)
+            if self._await_ready():
+                self._hand_over(frame)
+        except (EOFError, OSError):
+            if self._killed:
+                raise
+            self._bury()  # it died while it was idle, which is nobody's fault
+            if self._await_ready():
+                self._hand_over(frame)
+        with self._guard:
+            if self._asked and not self.started_at:
+                return _not_begun()
+            if self._asked and self._child is not None:
+                self._child.send_now(wire.pack_stop(task.token, self._asked))
+            return None
 
-    def _send(self, task: Task, frame: bytes) -> Connection:
-        """Hand the task over to a child that is ready; a child that is gone has closed its end of the pipe."""
+    def _await_ready(self) -> bool:
+        """Wait for the child; False when the attempt was cancelled meanwhile."""
         self.warm_up()
-        pipe = self._pipe
-        assert pipe is not None
+        if self._child is None:
+            raise EOFError
         if not self._ready:
-            if not pipe.poll(READY_TIMEOUT_S):
-                raise EOFError
-            pipe.recv_bytes()
+            self._child.receive(READY_TIMEOUT_S)
             self._ready = True
         with self._guard:
-            self._task = task
-        pipe.send_bytes(frame)
-        return pipe
+            if self._killed:
+                raise EOFError  # the signal is on its way: this child will not see another job
+            return self._asked is None
 
-    def _listen(self, pipe: Connection, task: Task, listener: Listener) -> Ended:
+    def _hand_over(self, frame: bytes) -> None:
+        # not under the guard: a large frame may have to wait for the child, and who wants to stop us must not
+        assert self._child is not None
+        self._child.send(frame)
+        with self._guard:
+            self.started_at = time.monotonic()
+
+    def _listen(self, task: Task, listener: Listener) -> Ended:
+        child = self._child
+        assert child is not None
         while True:
-            frame = pipe.recv_bytes()
+            frame = child.receive()
             kind = frame[0]
             if kind == wire.COMPLETED or kind == wire.FAILED:
                 with self._guard:
                     self._task = None
-                    if self._killed is not None:
+                    if self._killed:
                         raise EOFError  # the signal is on its way: this child will not see another job
                 return wire.unpack_end(frame)
             if kind == wire.PROGRESS:
@@ -216,58 +268,52 @@ class ProcessRunner:
     def ask_to_stop(self, task: Task, why: Why) -> None:
         """Tell the child; it looks at its next checkpoint."""
         with self._guard:
-            if self._task is task and self._pipe is not None and self._asked is None:
+            if self._task is task and self._asked is None:
                 self._asked = why
-                with contextlib.suppress(OSError):
-                    self._pipe.send_bytes(wire.pack_stop(task.token, why))
+                if self.started_at and self._child is not None:
+                    self._child.send_now(wire.pack_stop(task.token, why))
 
     def kill(self, task: Task, why: Why) -> bool:
         """Kill the child, whatever it does."""
         with self._guard:
-            if self._task is not task or self._process is None or self._process.pid is None:
+            if self._task is not task or self._killed:
                 return False
             self._killed = why
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+            if self._child is not None:
+                self._child.kill()
             return True
 
-    def close(self) -> None:
-        """End the child."""
-        if self._process is not None and self._process.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
-        self._discard()
+    def give_up(self, patience_s: float) -> None:
+        """Kill the child, and start no other."""
+        with self._guard:
+            self._given_up = True
+            child = self._child
+            if child is not None:
+                child.kill()
+        if child is not None:
+            child.await_end(patience_s)
 
-    def _died(self) -> Ended:
-        killed = self._killed
-        status = self._discard()
-        if killed == "cancel":
-            return Ended(error=JobError(ErrorCategory.CANCELLED, message="its process was killed"))
-        if killed == "timeout":
-            return Ended(
-                error=JobError(
-                    ErrorCategory.TIMEOUT,
-                    message="the attempt used up its time and did not stop, so its process was killed",
-                    retryable=True,
-                )
-            )
+    def close(self) -> None:
+        """End the child. Called by the slot itself."""
+        self.give_up(0)
+        self._bury()
+
+    def _died(self, error: Exception) -> Ended:
+        killed, began = self._killed, self.started_at
+        status = self._bury()
+        if killed:
+            return _stopped(killed)
+        if not began:
+            what = f"no process could be started for the handler: {error or _how(status)}"
+            return Ended(error=JobError(ErrorCategory.INTERNAL, message=what, retryable=True))
         return Ended(
             error=JobError(ErrorCategory.APPLICATION, "jobsvc.ProcessDied", _how(status), retryable=True)
         )
 
-    def _discard(self) -> int | None:
-        process, self._process = self._process, None
-        if self._pipe is not None:
-            self._pipe.close()
-        self._pipe, self._ready = None, False
-        if process is None:
-            return None
-        process.join(5)
-        status = process.exitcode
-        if status is None and process.pid is not None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join(5)
-        return status
+    def _bury(self) -> int | None:
+        with self._guard:
+            child, self._child, self._ready = self._child, None, False
+        return None if child is None else child.bury()
 
 
 def _how(status: int | None) -> str:

@@ -1,6 +1,8 @@
-"""What happens beside the running jobs of a worker: one thread keeps their leases, hears of cancellations and limits.
+"""What happens beside the running jobs of a worker: their leases are kept, and those that have to stop are stopped.
 
-It runs no code of handlers. Every piece of its work is small and may fail without harm: the next round does it again.
+One thread talks to Redis: every piece of its work is small and may fail without harm, the next round does it again.
+Another one watches time limits; it waits for nobody, so that they hold also while Redis is silent. Neither runs code of
+handlers.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,7 +20,8 @@ from jobsvc.model.catalog import JobType, WorkerInfo
 from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.store import calls
 from jobsvc.store.store import Store
-from jobsvc.worker.engine import Engine, Running
+from jobsvc.worker.engine import Engine
+from jobsvc.worker.slot import Running
 
 TICK_S = 0.05
 REPORT_EVERY_S = 0.1
@@ -61,7 +65,12 @@ class Keeper:
         self._listen_at = 0.0
         self._stopping = threading.Event()
         self._due: dict[str, float] = {}
-        self._thread = threading.Thread(target=self._run, name="jobsvc-keeper", daemon=True)
+        self._seen: deque[tuple[str, str, str]] = deque()
+        self._asking = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, name="jobsvc-keeper", daemon=True),
+            threading.Thread(target=self._watch, name="jobsvc-limits", daemon=True),
+        ]
 
     def introduce(self) -> None:
         """Publish the job types and say that the worker lives.
@@ -74,15 +83,18 @@ class Keeper:
         self._store.run(calls.announce_catalog(self._store.keys))
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop, and say goodbye for the worker."""
         self._stopping.set()
-        self._thread.join(5)
+        for thread in self._threads:
+            thread.join(5)
         try:
             self._report()
+            self._note()
             self._store.run_many(calls.forget_worker(self._store.keys, self._worker.id))
             self._store.run(calls.announce_catalog(self._store.keys))
         except JobsvcError as error:
@@ -98,16 +110,27 @@ class Keeper:
                     self._renew()
                 if self._every("report", REPORT_EVERY_S):
                     self._report()
+                self._note()
                 if self._every("publish", PUBLISH_EVERY_S):
                     self.introduce()
+                self._engine.give_back(GIVE_BACK_AFTER_S)
             except StoreUnavailable:
-                # the slots say so; limits are kept meanwhile
+                # the slots say so
+                self._due.pop("renew", None)  # as soon as it is back: the leases may be about to end
                 self._stopping.wait(TICK_S)
             except Exception:
                 log.exception("the keeper met something unexpected and goes on")
                 self._stopping.wait(TICK_S)
-            self._limits()
-            self._engine.give_back(GIVE_BACK_AFTER_S)
+        self._control.close()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                self._limits()
+            except Exception:
+                log.exception(
+                    "the keeper met something unexpected while it looked at time limits, and goes on"
+                )
 
     def _every(self, what: str, period_s: float) -> bool:
         now = time.monotonic()
@@ -149,29 +172,34 @@ class Keeper:
             self._ask(running, "cancel")
 
     def _ask(self, running: Running, why: Literal["cancel", "timeout"]) -> None:
-        running.asked, running.asked_at = why, time.monotonic()
+        with self._asking:
+            if running.asked in ("cancel", why):
+                return
+            running.asked, running.asked_at = why, time.monotonic()
         if running.runner is not None and running.task is not None:
             running.runner.ask_to_stop(running.task, why)
         if why == "cancel":
-            self._store.run(calls.cancel_seen(running.claim.job_id, running.claim.token, "deliver"))
+            self._seen.append((running.claim.job_id, running.claim.token, "deliver"))
+
+    def _note(self) -> None:
+        """Write how far cancellations got."""
+        while self._seen:
+            job_id, token, what = self._seen[0]
+            self._store.run(calls.cancel_seen(job_id, token, what))
+            self._seen.popleft()
 
     def _limits(self) -> None:
         """Tell jobs that their time is up, and stop by force those that were told and did not stop."""
         now = time.monotonic()
         for running in list(self._engine.running.values()):
-            if running.runner is None or running.task is None:
+            runner = running.runner
+            if runner is None or running.killed:
                 continue
-            try:
-                if (
-                    not running.asked
-                    and running.timeout_ms
-                    and now > running.started_at + running.timeout_ms / 1_000
-                ):
-                    self._ask(running, "timeout")
-                elif running.asked and not running.killed and now > running.asked_at + self._grace_s:
+            if running.asked:
+                if now > running.asked_at + self._grace_s:
                     self._kill(running)
-            except JobsvcError as error:
-                log.debug("could not note how far a cancellation got", error=str(error))
+            elif running.timeout_ms and 0 < runner.started_at < now - running.timeout_ms / 1_000:
+                self._ask(running, "timeout")
 
     def _kill(self, running: Running) -> None:
         runner, task = running.runner, running.task
@@ -180,7 +208,7 @@ class Keeper:
         running.killed = True
         killed = runner.kill(task, "cancel" if running.asked == "cancel" else "timeout")
         if killed and running.asked == "cancel":
-            self._store.run(calls.cancel_seen(running.claim.job_id, running.claim.token, "kill"))
+            self._seen.append((running.claim.job_id, running.claim.token, "kill"))
 
     # -- leases and reports -------------------------------------------------------------------------------------
 
@@ -194,18 +222,21 @@ class Keeper:
         if answer == "cancel":
             self._cancel(key)
         elif answer == "lost":
-            running = self._engine.running.get(key)
-            if (
-                running is not None
-                and running.runner is not None
-                and running.task is not None
-                and not running.killed
-            ):
-                log.warning("the lease of a running job was lost; stopping it here", job_id=key[0])
-                running.killed = True
-                running.asked = running.asked or "cancel"
-                running.runner.ask_to_stop(running.task, "cancel")
-                running.runner.kill(running.task, "cancel")
+            self._lost(key)
+
+    def _lost(self, key: tuple[str, str]) -> None:
+        """Stop an attempt whose lease is lost. If its end was written a moment ago there is nothing to stop."""
+        running = self._engine.running.get(key)
+        if running is None or running.killed:
+            return
+        running.asked = running.asked or "cancel"  # if it has not begun it does not
+        running.asked_at = running.asked_at or time.monotonic()
+        if running.runner is None or running.task is None:
+            return
+        running.killed = True
+        running.runner.ask_to_stop(running.task, "cancel")
+        if running.runner.kill(running.task, "cancel"):
+            log.warning("the lease of a running job was lost; it was stopped here", job_id=key[0])
 
     def _report(self) -> None:
         """Write what the handlers have said."""

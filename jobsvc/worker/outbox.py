@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import threading
 
+import structlog
+
+from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.model.job import Progress
 from jobsvc.store import calls
+from jobsvc.store.calls import MAX_LOG_LINES
 from jobsvc.store.store import Store
 from jobsvc.worker.execution import Task
 
 Key = tuple[str, str]
 """Job id and token: one attempt."""
 
+log = structlog.get_logger(__name__)
+
 
 class Outbox:
     """Collects progress, of which the newest counts, and log lines, of which all do.
 
-    Handlers' threads put in, the keeper writes several times a second, and whoever ends an attempt writes what it left:
-    after its end nothing is accepted any more.
+    Handlers' threads put in, the keeper writes several times a second, and before an end is reported what is left of
+    its attempt is written: after its end nothing is accepted any more.
 
     Args:
         store: The store.
@@ -28,6 +34,8 @@ class Outbox:
         self._store = store
         self._progress: dict[Key, Progress] = {}
         self._lines: dict[Key, list[str]] = {}
+        self._written: dict[Key, int] = {}
+        self._guard = threading.Lock()
         self._writing = threading.Lock()
 
     def on_progress(self, task: Task, progress: Progress) -> None:
@@ -35,47 +43,75 @@ class Outbox:
         self._progress[task.job_id, task.token] = progress
 
     def on_log(self, task: Task, level: str, text: str, time_ms: int) -> None:
-        """Keep a log line of an attempt."""
+        """Keep a log line of an attempt; while Redis is away, only as many as Redis keeps."""
         line = {"attempt": task.attempt, "time_ms": time_ms, "level": level, "text": text}
-        self._lines.setdefault((task.job_id, task.token), []).append(json.dumps(line, ensure_ascii=False))
+        key, dumped = (task.job_id, task.token), json.dumps(line, ensure_ascii=False)
+        with self._guard:
+            lines = self._lines.setdefault(key, [])
+            lines.append(dumped)
+            if len(lines) >= 2 * MAX_LOG_LINES:
+                del lines[:MAX_LOG_LINES]
+                self._written[key] = self._written.get(key, 0) + MAX_LOG_LINES
 
     def write_all(self) -> list[tuple[Key, str]]:
         """Write everything; returns per attempt with progress ``ok``, ``cancel`` or ``lost``.
 
         Raises:
-            StoreUnavailable: Redis cannot be reached; newer progress will follow, log lines are kept.
+            StoreUnavailable: Redis cannot be reached; what it did not take is kept.
         """
         return self._write(list(self._progress), list(self._lines)) if self._progress or self._lines else []
 
-    def write(self, task: Task) -> None:
+    def write(self, key: Key) -> None:
         """Write what an attempt left that has ended; does nothing when it left nothing.
 
         Raises:
-            StoreUnavailable: Redis cannot be reached.
+            StoreUnavailable: Redis cannot be reached; what it did not take is kept.
         """
-        key = (task.job_id, task.token)
         if key in self._progress or key in self._lines or self._writing.locked():
-            self._write([key], [key])
+            try:
+                self._write([key], [key])
+            except StoreUnavailable:
+                raise
+            except JobsvcError as error:
+                log.warning(
+                    "the last progress and log lines of a job were lost", job_id=key[0], error=str(error)
+                )
 
     def forget(self, key: Key) -> None:
         """Drop what is left of an attempt whose end is written."""
         self._progress.pop(key, None)
-        self._lines.pop(key, None)
+        with self._guard:
+            self._lines.pop(key, None)
+            self._written.pop(key, None)
 
     def _write(self, with_progress: list[Key], with_lines: list[Key]) -> list[tuple[Key, str]]:
         with self._writing:  # so that nobody reports an end while lines of it are still on their way
             for key in with_lines:
-                lines = self._lines.pop(key, None)
-                if lines:
-                    try:
-                        self._store.run(calls.log(*key, lines, before=0))
-                    except BaseException:
-                        self._lines[key] = lines + self._lines.get(key, [])
-                        raise
+                self._write_lines(key)
             newest = [
                 (key, value) for key in with_progress if (value := self._progress.pop(key, None)) is not None
             ]
             if not newest:
                 return []
-            answers = self._store.run(calls.progress((*key, value) for key, value in newest))
+            try:
+                answers = self._store.run(calls.progress((*key, value) for key, value in newest))
+            except BaseException:
+                for key, value in newest:
+                    self._progress.setdefault(key, value)
+                raise
             return [(key, answer) for (key, _), answer in zip(newest, answers, strict=True)]
+
+    def _write_lines(self, key: Key) -> None:
+        with self._guard:
+            lines = self._lines.pop(key, None)
+            if not lines:
+                return
+            before = self._written.get(key, 0)
+            self._written[key] = before + len(lines)
+        try:
+            self._store.run(calls.log(*key, lines, before=before))
+        except BaseException:
+            with self._guard:
+                self._lines[key] = lines + self._lines.get(key, [])
+                self._written[key] -= len(lines)
+            raise

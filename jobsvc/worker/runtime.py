@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from secrets import token_hex
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import dramatiq
 import structlog
@@ -21,11 +20,12 @@ import jobsvc
 from jobsvc.broker import JobBroker
 from jobsvc.model.catalog import WorkerInfo
 from jobsvc.model.errors import ConfigurationError, StoreUnavailable
+from jobsvc.store.address import without_password
 from jobsvc.store.checks import check
 from jobsvc.store.store import Store
+from jobsvc.worker.children import ForkServer
 from jobsvc.worker.engine import Engine
 from jobsvc.worker.execution import Handlers
-from jobsvc.worker.isolation import ForkServer
 from jobsvc.worker.keeper import Keeper
 
 REDIS_URL = "JOBSVC_REDIS_URL"
@@ -155,19 +155,10 @@ def _queues(settings: WorkerSettings, handlers: Handlers) -> list[str]:
 
 
 def _fork_server(settings: WorkerSettings) -> ForkServer:
-    """Start the fork server; what it and its children inherit has no password of Redis."""
-    url = os.environ.get(REDIS_URL)
-    secret = bool(urlsplit(settings.redis_url).password)
-    if secret:
-        os.environ.pop(REDIS_URL, None)
-    else:
-        os.environ[REDIS_URL] = settings.redis_url
+    """Start the fork server; what it and its children inherit has no password of Redis, also when it starts again."""
+    os.environ[REDIS_URL] = without_password(settings.redis_url)
     os.environ["JOBSVC_NAMESPACE"] = settings.namespace
-    try:
-        return ForkServer(settings.imports)
-    finally:
-        if url is not None:
-            os.environ[REDIS_URL] = url
+    return ForkServer(settings.imports)
 
 
 def _introduction(settings: WorkerSettings, handlers: Handlers, queues: Sequence[str]) -> WorkerInfo:

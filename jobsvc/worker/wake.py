@@ -7,13 +7,17 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from jobsvc.model.errors import StoreUnavailable
+from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.store import calls
 from jobsvc.store.store import Store
 
 BLOCK_S = 5
 """Redis is asked to wait this long at a time; an answer that is overdue shows a dead connection."""
+
+
+UNBLOCK_TAKES_S = 0.1
 
 
 class Waker:
@@ -45,7 +49,7 @@ class Waker:
         Returns:
             Whether a marker was taken: then the caller must look for work, or ``put_back`` the marker.
         """
-        if self._interrupted.is_set():
+        if self._interrupted.is_set() or (until is not None and until <= time.monotonic()):
             return False
         try:
             self._ask()
@@ -56,7 +60,7 @@ class Waker:
             if due >= patience and not self._interrupted.is_set():
                 raise StoreUnavailable("no answer in time")
             return self._give_up()
-        except StoreUnavailable:
+        except JobsvcError:
             self._asked_at = None
             self._connection.close()
             self._interrupted.wait(random.uniform(0.05, 0.3))
@@ -78,14 +82,24 @@ class Waker:
     def _ask(self) -> None:
         if self._asked_at is None:
             self._connection.send([("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)])
-            self._client_id = int(self._connection.receive())
+            self._client_id = int(self._receive())
             self._asked_at = time.monotonic()
 
     def _answer(self) -> bool:
         self._asked_at = None
-        return isinstance(self._connection.receive(), list)
+        return isinstance(self._receive(), list)
+
+    def _receive(self) -> Any:
+        answer = self._connection.receive()
+        if isinstance(
+            answer, Exception
+        ):  # it loads its data, or we may not: look for work now and then instead
+            raise StoreUnavailable(str(answer))
+        return answer
 
     def _give_up(self) -> bool:
         """Stop waiting in Redis, too: a marker taken for nobody would leave another worker asleep beside the work."""
-        self._store.run(calls.unblock(self._client_id))
-        return self._answer()
+        while True:
+            self._store.run(calls.unblock(self._client_id))
+            if self._connection.readable(UNBLOCK_TAKES_S):
+                return self._answer()  # else Redis had not even begun to wait when it was told to stop

@@ -18,7 +18,7 @@ from jobsvc.model.errors import ConfigurationError, JobsvcError, StoreFull, Stor
 from jobsvc.model.job import NewBatch
 from jobsvc.model.lifecycle import JobState, Outcome
 from jobsvc.store import calls, scripts
-from jobsvc.store.address import parse_address
+from jobsvc.store.address import parse_address, without_password
 from jobsvc.store.calls import Report
 from jobsvc.store.connection import Connection
 from jobsvc.store.store import Store
@@ -241,6 +241,20 @@ def test_full_redis_takes_no_new_jobs_but_closes_those_that_run(own_valkey: Embe
 )
 def test_address_shows_no_password(url: str, label: str) -> None:
     assert parse_address(url).label == label
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("redis://user:secret@host:7000/3", "redis://host:7000/3"),
+        ("redis://host?password=secret&db=1", "redis://host?db=1"),
+        ("unix://:secret@/path/to/socket?db=2", "unix:///path/to/socket?db=2"),
+        ("redis://host/1", "redis://host/1"),
+    ],
+)
+def test_address_without_password_has_none(url: str, public: str) -> None:
+    assert without_password(url) == public
+    assert parse_address(public).greeting in ((), (("SELECT", parse_address(url).greeting[-1][1]),))
 
 
 def test_address_says_hello_with_user_and_database() -> None:

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from jobsvc.model.job import Progress
+from jobsvc.worker.children import ForkServer
 from jobsvc.worker.execution import Task
-from jobsvc.worker.isolation import ForkServer, ProcessRunner
+from jobsvc.worker.isolation import ProcessRunner
 from tests.waiting import until
 
 
