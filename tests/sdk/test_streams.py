@@ -417,7 +417,19 @@ def test_callback_keeps_the_handle_alive_until_then(server: ScriptedServer, clie
     until(lambda: server.tell(completed(done(1))) or heard)
 
     assert heard == ["0-1"]
-    assert client._kept == set()
+    assert client._kept == {}
+
+
+def test_each_handle_of_a_job_has_its_own_callbacks(server: ScriptedServer, client: Client) -> None:
+    heard: list[int] = []
+    for number in range(3):
+        handle(client, 1).add_done_callback(lambda _, number=number: heard.append(number))
+    gc.collect()
+    until(lambda: server.open_streams == 1)
+
+    until(lambda: server.tell(completed(done(1))) or heard)
+
+    until(lambda: sorted(heard) == [0, 1, 2])
 
 
 def test_closing_the_client_tells_whoever_waits(server: ScriptedServer) -> None:

@@ -51,7 +51,7 @@ class AsyncClientCore:
         self.transport = AsyncTransport(connection, patience_s=patience_s)
         self.on_interrupt = on_interrupt
         self._hub = AsyncHub(self.transport)
-        self._kept: set[AsyncWatched[Any]] = set()
+        self._kept: dict[int, AsyncWatched[Any]] = {}
         self._info: ServerInfo | None = None
 
     @property
@@ -362,11 +362,14 @@ class AsyncClientCore:
             start += size
 
     def _keep(self, handle: AsyncWatched[Any]) -> None:
-        """Keep a handle alive until it has ended, because somebody counts on its callback."""
-        self._kept.add(handle)
+        """Keep a handle alive until it has ended, because somebody counts on its callback.
+
+        By identity: two handles of one job are equal, and each has callbacks of its own.
+        """
+        self._kept[id(handle)] = handle
 
     def _let_go(self, handle: AsyncWatched[Any]) -> None:
-        self._kept.discard(handle)
+        self._kept.pop(id(handle), None)
 
     def __repr__(self) -> str:
         if self.transport.closed:

@@ -52,7 +52,7 @@ class ClientCore:
         self.transport = Transport(connection, patience_s=patience_s)
         self.on_interrupt = on_interrupt
         self._hub = Hub(self.transport)
-        self._kept: set[Watched[Any]] = set()
+        self._kept: dict[int, Watched[Any]] = {}
         self._info: ServerInfo | None = None
 
     @property
@@ -359,11 +359,14 @@ class ClientCore:
             start += size
 
     def _keep(self, handle: Watched[Any]) -> None:
-        """Keep a handle alive until it has ended, because somebody counts on its callback."""
-        self._kept.add(handle)
+        """Keep a handle alive until it has ended, because somebody counts on its callback.
+
+        By identity: two handles of one job are equal, and each has callbacks of its own.
+        """
+        self._kept[id(handle)] = handle
 
     def _let_go(self, handle: Watched[Any]) -> None:
-        self._kept.discard(handle)
+        self._kept.pop(id(handle), None)
 
     def __repr__(self) -> str:
         if self.transport.closed:
