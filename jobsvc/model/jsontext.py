@@ -31,13 +31,7 @@ def parse(text: str) -> Any:
     if "\\ud" in text or "\\uD" in text:
         _refuse_lone_surrogates(text)
     try:
-        value = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_parse_float,
-            parse_int=_parse_int,
-            object_pairs_hook=_unique,
-        )
+        value = _DECODER.decode(text)
     except RecursionError:
         raise JsonProblem(f"is nested deeper than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
@@ -112,6 +106,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise JsonProblem(f"has the key {key!r} twice")
             seen.add(key)
     return value
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant,
+    parse_float=_parse_float,
+    parse_int=_parse_int,
+    object_pairs_hook=_unique,
+)
+"""Made once: to make one takes as long as to read a short text."""
 
 
 def _refuse_lone_surrogates(text: str) -> None:

@@ -72,7 +72,7 @@ async def test_status_of_an_unknown_job_is_not_found(rig: Rig) -> None:
     assert fault.metadata == {"job_id": "nobody"}
 
 
-@pytest.mark.parametrize("job_id", ["", "a b", "x" * 200, "../x", "a\nb"])
+@pytest.mark.parametrize("job_id", ["", "a b", "x" * 200, "../x", "a\nb", "ab\n"])
 async def test_status_of_a_malformed_id_is_refused(rig: Rig, job_id: str) -> None:
     fault = await refusal(rig.get(job_id))
 
