@@ -87,6 +87,18 @@ def _stubborn(seconds: float) -> None:
             continue
 
 
+def _until_cancelled() -> None:
+    """Wait until somebody says stop, and go on."""
+    while not current_job().cancelled:
+        time.sleep(LOOK_EVERY_S)
+
+
+def _block_until_attempt(attempt: int) -> None:
+    """Hang, in attempts before this one."""
+    if current_job().attempt < attempt:
+        time.sleep(600)
+
+
 def _leave() -> None:
     sys.exit("told to leave")
 
@@ -250,6 +262,8 @@ STEPS: dict[str, Callable[..., Any]] = {
         _block,
         _spin,
         _stubborn,
+        _until_cancelled,
+        _block_until_attempt,
         _leave,
         _crash,
         _exit,

@@ -41,6 +41,10 @@ class Runner(Protocol):
     """
 
     @property
+    def can_kill(self) -> bool:
+        """Whether running code can be stopped whatever it does."""
+
+    @property
     def started_at(self) -> float:
         """When the code of the attempt began to run, monotonic seconds; 0 before."""
 
@@ -54,7 +58,11 @@ class Runner(Protocol):
         """Tell the running code to stop at its next checkpoint. Called from another thread; does not wait."""
 
     def kill(self, task: Task, why: Why) -> bool:
-        """Stop the running code by force. Called from another thread. False when that is impossible here."""
+        """Stop the running code by force, as far as that is possible here. Called from another thread.
+
+        Returns:
+            Whether it is dead, or will be in a moment.
+        """
 
     def give_up(self, patience_s: float) -> None:
         """End what runs, and run nothing more. Called from another thread; waits until it has ended."""
@@ -99,6 +107,8 @@ class _ThreadVoice:
 
 class ThreadRunner:
     """Runs handlers in the slot's own thread: cheap, but code that does not reach Python cannot be stopped."""
+
+    can_kill = False
 
     def __init__(self, handlers: Handlers) -> None:
         self.why: Literal["", "cancel", "timeout"] = ""
@@ -164,6 +174,8 @@ class ProcessRunner:
     Args:
         fork_server: Makes the children.
     """
+
+    can_kill = True
 
     def __init__(self, fork_server: ForkServer) -> None:
         self.started_at = 0.0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
@@ -65,7 +64,6 @@ class Keeper:
         self._listen_at = 0.0
         self._stopping = threading.Event()
         self._due: dict[str, float] = {}
-        self._seen: deque[tuple[str, str, str]] = deque()
         self._asking = threading.Lock()
         self._threads = [
             threading.Thread(target=self._run, name="jobsvc-keeper", daemon=True),
@@ -94,7 +92,6 @@ class Keeper:
             thread.join(5)
         try:
             self._report()
-            self._note()
             self._store.run_many(calls.forget_worker(self._store.keys, self._worker.id))
             self._store.run(calls.announce_catalog(self._store.keys))
         except JobsvcError as error:
@@ -110,7 +107,7 @@ class Keeper:
                     self._renew()
                 if self._every("report", REPORT_EVERY_S):
                     self._report()
-                self._note()
+                self._engine.outbox.write_stops()
                 if self._every("publish", PUBLISH_EVERY_S):
                     self.introduce()
                 self._engine.give_back(GIVE_BACK_AFTER_S)
@@ -179,21 +176,14 @@ class Keeper:
         if running.runner is not None and running.task is not None:
             running.runner.ask_to_stop(running.task, why)
         if why == "cancel":
-            self._seen.append((running.claim.job_id, running.claim.token, "deliver"))
-
-    def _note(self) -> None:
-        """Write how far cancellations got."""
-        while self._seen:
-            job_id, token, what = self._seen[0]
-            self._store.run(calls.cancel_seen(job_id, token, what))
-            self._seen.popleft()
+            self._engine.outbox.on_stop((running.claim.job_id, running.claim.token), "deliver")
 
     def _limits(self) -> None:
         """Tell jobs that their time is up, and stop by force those that were told and did not stop."""
         now = time.monotonic()
         for running in list(self._engine.running.values()):
             runner = running.runner
-            if runner is None or running.killed:
+            if runner is None or running.killed or running.ended:
                 continue
             if running.asked:
                 if now > running.asked_at + self._grace_s:
@@ -206,9 +196,10 @@ class Keeper:
         assert runner is not None
         assert task is not None
         running.killed = True
-        killed = runner.kill(task, "cancel" if running.asked == "cancel" else "timeout")
-        if killed and running.asked == "cancel":
-            self._seen.append((running.claim.job_id, running.claim.token, "kill"))
+        if runner.can_kill and running.asked == "cancel":
+            # noted first: the end of the attempt may be written as soon as it is killed
+            self._engine.outbox.on_stop((running.claim.job_id, running.claim.token), "kill")
+        runner.kill(task, "cancel" if running.asked == "cancel" else "timeout")
 
     # -- leases and reports -------------------------------------------------------------------------------------
 
@@ -227,7 +218,7 @@ class Keeper:
     def _lost(self, key: tuple[str, str]) -> None:
         """Stop an attempt whose lease is lost. If its end was written a moment ago there is nothing to stop."""
         running = self._engine.running.get(key)
-        if running is None or running.killed:
+        if running is None or running.killed or running.ended:
             return
         running.asked = running.asked or "cancel"  # if it has not begun it does not
         running.asked_at = running.asked_at or time.monotonic()

@@ -35,6 +35,7 @@ class Outbox:
         self._progress: dict[Key, Progress] = {}
         self._lines: dict[Key, list[str]] = {}
         self._written: dict[Key, int] = {}
+        self._stops: dict[Key, list[str]] = {}
         self._guard = threading.Lock()
         self._writing = threading.Lock()
 
@@ -53,13 +54,29 @@ class Outbox:
                 del lines[:MAX_LOG_LINES]
                 self._written[key] = self._written.get(key, 0) + MAX_LOG_LINES
 
+    def on_stop(self, key: Key, what: str) -> None:
+        """Keep how far the cancellation of an attempt got: ``deliver`` or ``kill``."""
+        with self._guard:
+            self._stops.setdefault(key, []).append(what)
+
     def write_all(self) -> list[tuple[Key, str]]:
         """Write everything; returns per attempt with progress ``ok``, ``cancel`` or ``lost``.
 
         Raises:
             StoreUnavailable: Redis cannot be reached; what it did not take is kept.
         """
-        return self._write(list(self._progress), list(self._lines)) if self._progress or self._lines else []
+        keys = {**self._stops, **self._lines, **self._progress}
+        return self._write(list(keys)) if keys else []
+
+    def write_stops(self) -> None:
+        """Write how far cancellations got.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached; what it did not take is kept.
+        """
+        for key in list(self._stops):
+            with self._writing:
+                self._write_stops(key)
 
     def write(self, key: Key) -> None:
         """Write what an attempt left that has ended; does nothing when it left nothing.
@@ -67,9 +84,9 @@ class Outbox:
         Raises:
             StoreUnavailable: Redis cannot be reached; what it did not take is kept.
         """
-        if key in self._progress or key in self._lines or self._writing.locked():
+        if key in self._progress or key in self._lines or key in self._stops or self._writing.locked():
             try:
-                self._write([key], [key])
+                self._write([key])
             except StoreUnavailable:
                 raise
             except JobsvcError as error:
@@ -83,14 +100,14 @@ class Outbox:
         with self._guard:
             self._lines.pop(key, None)
             self._written.pop(key, None)
+            self._stops.pop(key, None)
 
-    def _write(self, with_progress: list[Key], with_lines: list[Key]) -> list[tuple[Key, str]]:
+    def _write(self, keys: list[Key]) -> list[tuple[Key, str]]:
         with self._writing:  # so that nobody reports an end while lines of it are still on their way
-            for key in with_lines:
+            for key in keys:
+                self._write_stops(key)
                 self._write_lines(key)
-            newest = [
-                (key, value) for key in with_progress if (value := self._progress.pop(key, None)) is not None
-            ]
+            newest = [(key, value) for key in keys if (value := self._progress.pop(key, None)) is not None]
             if not newest:
                 return []
             try:
@@ -114,4 +131,17 @@ class Outbox:
             with self._guard:
                 self._lines[key] = lines + self._lines.get(key, [])
                 self._written[key] -= len(lines)
+            raise
+
+    def _write_stops(self, key: Key) -> None:
+        with self._guard:
+            stops = self._stops.pop(key, None)
+        if not stops:
+            return
+        try:
+            for what in stops:
+                self._store.run(calls.cancel_seen(*key, what))
+        except BaseException:
+            with self._guard:
+                self._stops[key] = stops + self._stops.get(key, [])
             raise

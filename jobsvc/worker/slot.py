@@ -39,6 +39,7 @@ class Running:
         asked: Why it has to stop: empty, ``cancel`` or ``timeout``.
         asked_at: Since when, monotonic seconds.
         killed: It was stopped by force, as far as that is possible.
+        ended: Its code runs no longer.
         given_up: The worker stops and has given the job back: nobody wants to know its end.
     """
 
@@ -50,6 +51,7 @@ class Running:
     asked: str = ""
     asked_at: float = 0.0
     killed: bool = False
+    ended: bool = False
     given_up: bool = False
 
 
@@ -123,6 +125,7 @@ class Slot:
             runner.ask_to_stop(task, "cancel")  # whoever asked may have found no runner to tell
         begun_at = time.monotonic()
         ended = runner.run(task, self._outbox)
+        running.ended = True
         self.spent_ms = (time.monotonic() - begun_at) * 1_000
         if running.given_up:
             return None
