@@ -201,7 +201,7 @@ def test_listed_jobs_are_not_asked_for_one_by_one(live: Client, monkeypatch: pyt
     queue = f"q-{uuid.uuid4().hex[:8]}"
     job = do(live, ["ok"], queue=queue, delay=3600)
     listed = live.jobs(queue=queue)
-    monkeypatch.setattr(live.transport, "job_status", None)
+    monkeypatch.setattr(live._transport, "job_status", None)
 
     assert [one.state for one in listed] == ["scheduled"]
     monkeypatch.undo()

@@ -78,7 +78,7 @@ class AsyncBatchCore(AsyncWatched[BatchStatus]):
             NotFound: It does not exist, or is no longer kept.
             JobsvcError: What else the server answered, or that it did not.
         """
-        self.on_status(await self._client.transport.batch_status(self.id))
+        self.on_status(await self._client._transport.batch_status(self.id))
         return self
 
     async def wait(self, timeout: float | None = None, *, on_interrupt: str | None = None) -> AsyncBatchCore:
@@ -166,7 +166,7 @@ class AsyncBatchCore(AsyncWatched[BatchStatus]):
             reason: For people; kept with the jobs.
             timeout: How long the request may take, in seconds.
         """
-        answer = await self._client.transport.cancel(
+        answer = await self._client._transport.cancel(
             pb.CancelRequest(batch_id=self.id, reason=reason), timeout
         )
         return _convert.cancel_summary(answer)

@@ -48,21 +48,21 @@ class AsyncClientCore:
         """
         if on_interrupt not in ("keep", "cancel"):
             raise ValueError(f"on_interrupt is {on_interrupt!r}; expected 'keep' or 'cancel'")
-        self.transport = AsyncTransport(connection, patience_s=patience_s)
+        self._transport = AsyncTransport(connection, patience_s=patience_s)
         self.on_interrupt = on_interrupt
-        self._hub = AsyncHub(self.transport)
+        self._hub = AsyncHub(self._transport)
         self._kept: dict[int, AsyncWatched[Any]] = {}
         self._info: ServerInfo | None = None
 
     @property
     def address(self) -> str:
         """``host:port`` of the server."""
-        return self.transport.connection.address
+        return self._transport.connection.address
 
     @property
     def patience_s(self) -> float:
         """For how long calls are repeated while the server is unavailable, in seconds."""
-        return self.transport.patience_s
+        return self._transport.patience_s
 
     @property
     def hub(self) -> AsyncHub:
@@ -79,8 +79,8 @@ class AsyncClientCore:
             ServerUnavailable: No server answers.
             NotAvailable: It no longer serves clients as old as this one.
         """
-        answer = await self.transport.call(
-            lambda: self.transport.catalog.GetServerInfo,
+        answer = await self._transport.call(
+            lambda: self._transport.catalog.GetServerInfo,
             catalog_pb.GetServerInfoRequest(client_name=f"jobsvc-sdk-python/{sdk_version()}"),
             doing="GetServerInfo",
             patience_s=patience_s,
@@ -151,7 +151,7 @@ class AsyncClientCore:
         request = pb.SubmitRequest(
             spec=spec, job_id=job_id, request_id=request_id or _requests.new_request_id()
         )
-        answer = await self.transport.call(lambda: self.transport.jobs.Submit, request, doing="Submit")
+        answer = await self._transport.call(lambda: self._transport.jobs.Submit, request, doing="Submit")
         for warning in answer.warnings:
             _log.warning("%s %s: %s", job_type, answer.job.job_id, warning)
         status = _convert.job(answer.job, full=False)
@@ -217,8 +217,8 @@ class AsyncClientCore:
             batch_id=batch_id,
             request_id=request_id or _requests.new_request_id(),
         )
-        answer = await self.transport.call(
-            lambda: self.transport.jobs.SubmitBatch, request, doing="SubmitBatch", timeout_s=BATCH_TIMEOUT_S
+        answer = await self._transport.call(
+            lambda: self._transport.jobs.SubmitBatch, request, doing="SubmitBatch", timeout_s=BATCH_TIMEOUT_S
         )
         return self._accepted(plan, answer, name)
 
@@ -243,7 +243,7 @@ class AsyncClientCore:
         Raises:
             NotFound: There is no such job, or it is no longer kept.
         """
-        return AsyncJob(self, await self.transport.job_status(_requests.check_id(job_id, "job id")))
+        return AsyncJob(self, await self._transport.job_status(_requests.check_id(job_id, "job id")))
 
     async def batch(self, batch_id: str) -> AsyncBatch:
         """Return a handle of a batch that was submitted before, by whomever, from its id alone.
@@ -252,7 +252,7 @@ class AsyncClientCore:
             NotFound: There is no such batch, or it is no longer kept.
         """
         _requests.check_id(batch_id, "batch id")
-        return AsyncBatch(self, await self.transport.batch_status(batch_id))
+        return AsyncBatch(self, await self._transport.batch_status(batch_id))
 
     async def jobs(
         self,
@@ -280,7 +280,7 @@ class AsyncClientCore:
             request = pb.ListRequest(
                 filter=condition, page_size=size, page_token=token, view=pb.JOB_VIEW_BASIC
             )
-            answer = await self.transport.call(lambda: self.transport.jobs.List, request, doing="List")
+            answer = await self._transport.call(lambda: self._transport.jobs.List, request, doing="List")
             found += [AsyncJob(self, _convert.job(message, full=False)) for message in answer.jobs]
             token = answer.next_page_token
             if not token:
@@ -289,8 +289,8 @@ class AsyncClientCore:
 
     async def queues(self) -> QueueTable:
         """Count the jobs of each queue by state."""
-        answer = await self.transport.call(
-            lambda: self.transport.jobs.Stats, pb.StatsRequest(), doing="Stats"
+        answer = await self._transport.call(
+            lambda: self._transport.jobs.Stats, pb.StatsRequest(), doing="Stats"
         )
         return QueueTable(_convert.queue(message) for message in answer.queues)
 
@@ -304,8 +304,8 @@ class AsyncClientCore:
         token = ""
         while True:
             request = catalog_pb.ListJobTypesRequest(page_size=_PAGE, page_token=token)
-            answer = await self.transport.call(
-                lambda: self.transport.catalog.ListJobTypes,
+            answer = await self._transport.call(
+                lambda: self._transport.catalog.ListJobTypes,
                 request,
                 doing="ListJobTypes",
                 patience_s=patience_s,
@@ -318,7 +318,7 @@ class AsyncClientCore:
     async def close(self) -> None:
         """Close the connection; jobs go on, whoever waits here is told."""
         self.hub.close()
-        await self.transport.close()
+        await self._transport.close()
 
     # For handles.
 
@@ -347,8 +347,8 @@ class AsyncClientCore:
             some = {job.id: job for job in wanted[start : start + size]}
             request = pb.BatchGetStatusRequest(job_ids=list(some), view=pb.JOB_VIEW_FULL)
             try:
-                answer = await self.transport.call(
-                    lambda: self.transport.jobs.BatchGetStatus, request, doing="BatchGetStatus"
+                answer = await self._transport.call(
+                    lambda: self._transport.jobs.BatchGetStatus, request, doing="BatchGetStatus"
                 )
             except ProtocolError:
                 if size == 1:
@@ -372,7 +372,7 @@ class AsyncClientCore:
         self._kept.pop(id(handle), None)
 
     def __repr__(self) -> str:
-        if self.transport.closed:
+        if self._transport.closed:
             state = "closed"
         elif self._info is None:
             state = "not connected yet"

@@ -106,7 +106,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
             NotFound: It does not exist, or is no longer kept.
             JobsvcError: What else the server answered, or that it did not.
         """
-        self.on_status(await self._client.transport.job_status(self.id))
+        self.on_status(await self._client._transport.job_status(self.id))
         return self
 
     async def wait(self, timeout: float | None = None, *, on_interrupt: str | None = None) -> AsyncJobCore:
@@ -180,7 +180,9 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
         Returns:
             True when the request was accepted, False when the job had ended before.
         """
-        answer = await self._client.transport.cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
+        answer = await self._client._transport.cancel(
+            pb.CancelRequest(job_id=self.id, reason=reason), timeout
+        )
         if answer.HasField("job"):
             self.on_status(_convert.job(answer.job, full=True))
         return answer.cancelled_count + answer.requested_count > 0
@@ -211,7 +213,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
         give_up = time.monotonic() + self._client.patience_s
         while True:
             request = pb.StreamLogsRequest(job_id=self.id, attempt=attempt, after_line=after, follow=follow)
-            call = self._client.transport.stream_logs(request)
+            call = self._client._transport.stream_logs(request)
             try:
                 async for response in responses(call):
                     for message in response.lines:
@@ -222,7 +224,7 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
             except grpc.RpcError as exc:
                 again = exc.code() is grpc.StatusCode.UNAVAILABLE and (follow or time.monotonic() < give_up)
                 if not again:
-                    raise self._client.transport.error(exc, "StreamLogs") from None
+                    raise self._client._transport.error(exc, "StreamLogs") from None
             finally:
                 call.cancel()
             await sleep(_LOG_PAUSE_S)

@@ -147,7 +147,7 @@ class AsyncTypedCall(AsyncBranch):
         if time.monotonic() - self._read_at < _FRESH_S:
             return None
         try:
-            value = await self._client.transport.job_type(self.job_type.name)
+            value = await self._client._transport.job_type(self.job_type.name)
         except JobsvcError:
             return None
         self._read_at = time.monotonic()

@@ -79,7 +79,7 @@ class BatchCore(Watched[BatchStatus]):
             NotFound: It does not exist, or is no longer kept.
             JobsvcError: What else the server answered, or that it did not.
         """
-        self.on_status(self._client.transport.batch_status(self.id))
+        self.on_status(self._client._transport.batch_status(self.id))
         return self
 
     def wait(self, timeout: float | None = None, *, on_interrupt: str | None = None) -> BatchCore:
@@ -165,7 +165,7 @@ class BatchCore(Watched[BatchStatus]):
             reason: For people; kept with the jobs.
             timeout: How long the request may take, in seconds.
         """
-        answer = self._client.transport.cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
+        answer = self._client._transport.cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
         return _convert.cancel_summary(answer)
 
     def to_frame(self) -> pd.DataFrame:

@@ -49,21 +49,21 @@ class ClientCore:
         """
         if on_interrupt not in ("keep", "cancel"):
             raise ValueError(f"on_interrupt is {on_interrupt!r}; expected 'keep' or 'cancel'")
-        self.transport = Transport(connection, patience_s=patience_s)
+        self._transport = Transport(connection, patience_s=patience_s)
         self.on_interrupt = on_interrupt
-        self._hub = Hub(self.transport)
+        self._hub = Hub(self._transport)
         self._kept: dict[int, Watched[Any]] = {}
         self._info: ServerInfo | None = None
 
     @property
     def address(self) -> str:
         """``host:port`` of the server."""
-        return self.transport.connection.address
+        return self._transport.connection.address
 
     @property
     def patience_s(self) -> float:
         """For how long calls are repeated while the server is unavailable, in seconds."""
-        return self.transport.patience_s
+        return self._transport.patience_s
 
     @property
     def hub(self) -> Hub:
@@ -80,8 +80,8 @@ class ClientCore:
             ServerUnavailable: No server answers.
             NotAvailable: It no longer serves clients as old as this one.
         """
-        answer = self.transport.call(
-            lambda: self.transport.catalog.GetServerInfo,
+        answer = self._transport.call(
+            lambda: self._transport.catalog.GetServerInfo,
             catalog_pb.GetServerInfoRequest(client_name=f"jobsvc-sdk-python/{sdk_version()}"),
             doing="GetServerInfo",
             patience_s=patience_s,
@@ -152,7 +152,7 @@ class ClientCore:
         request = pb.SubmitRequest(
             spec=spec, job_id=job_id, request_id=request_id or _requests.new_request_id()
         )
-        answer = self.transport.call(lambda: self.transport.jobs.Submit, request, doing="Submit")
+        answer = self._transport.call(lambda: self._transport.jobs.Submit, request, doing="Submit")
         for warning in answer.warnings:
             _log.warning("%s %s: %s", job_type, answer.job.job_id, warning)
         status = _convert.job(answer.job, full=False)
@@ -218,8 +218,8 @@ class ClientCore:
             batch_id=batch_id,
             request_id=request_id or _requests.new_request_id(),
         )
-        answer = self.transport.call(
-            lambda: self.transport.jobs.SubmitBatch, request, doing="SubmitBatch", timeout_s=BATCH_TIMEOUT_S
+        answer = self._transport.call(
+            lambda: self._transport.jobs.SubmitBatch, request, doing="SubmitBatch", timeout_s=BATCH_TIMEOUT_S
         )
         return self._accepted(plan, answer, name)
 
@@ -242,7 +242,7 @@ class ClientCore:
         Raises:
             NotFound: There is no such job, or it is no longer kept.
         """
-        return Job(self, self.transport.job_status(_requests.check_id(job_id, "job id")))
+        return Job(self, self._transport.job_status(_requests.check_id(job_id, "job id")))
 
     def batch(self, batch_id: str) -> Batch:
         """Return a handle of a batch that was submitted before, by whomever, from its id alone.
@@ -251,7 +251,7 @@ class ClientCore:
             NotFound: There is no such batch, or it is no longer kept.
         """
         _requests.check_id(batch_id, "batch id")
-        return Batch(self, self.transport.batch_status(batch_id))
+        return Batch(self, self._transport.batch_status(batch_id))
 
     def jobs(
         self,
@@ -279,7 +279,7 @@ class ClientCore:
             request = pb.ListRequest(
                 filter=condition, page_size=size, page_token=token, view=pb.JOB_VIEW_BASIC
             )
-            answer = self.transport.call(lambda: self.transport.jobs.List, request, doing="List")
+            answer = self._transport.call(lambda: self._transport.jobs.List, request, doing="List")
             found += [Job(self, _convert.job(message, full=False)) for message in answer.jobs]
             token = answer.next_page_token
             if not token:
@@ -288,7 +288,7 @@ class ClientCore:
 
     def queues(self) -> QueueTable:
         """Count the jobs of each queue by state."""
-        answer = self.transport.call(lambda: self.transport.jobs.Stats, pb.StatsRequest(), doing="Stats")
+        answer = self._transport.call(lambda: self._transport.jobs.Stats, pb.StatsRequest(), doing="Stats")
         return QueueTable(_convert.queue(message) for message in answer.queues)
 
     def job_types(self, *, patience_s: float | None = None) -> JobTypeTable:
@@ -301,8 +301,8 @@ class ClientCore:
         token = ""
         while True:
             request = catalog_pb.ListJobTypesRequest(page_size=_PAGE, page_token=token)
-            answer = self.transport.call(
-                lambda: self.transport.catalog.ListJobTypes,
+            answer = self._transport.call(
+                lambda: self._transport.catalog.ListJobTypes,
                 request,
                 doing="ListJobTypes",
                 patience_s=patience_s,
@@ -315,7 +315,7 @@ class ClientCore:
     def close(self) -> None:
         """Close the connection; jobs go on, whoever waits here is told."""
         self.hub.close()
-        self.transport.close()
+        self._transport.close()
 
     # For handles.
 
@@ -344,8 +344,8 @@ class ClientCore:
             some = {job.id: job for job in wanted[start : start + size]}
             request = pb.BatchGetStatusRequest(job_ids=list(some), view=pb.JOB_VIEW_FULL)
             try:
-                answer = self.transport.call(
-                    lambda: self.transport.jobs.BatchGetStatus, request, doing="BatchGetStatus"
+                answer = self._transport.call(
+                    lambda: self._transport.jobs.BatchGetStatus, request, doing="BatchGetStatus"
                 )
             except ProtocolError:
                 if size == 1:
@@ -369,7 +369,7 @@ class ClientCore:
         self._kept.pop(id(handle), None)
 
     def __repr__(self) -> str:
-        if self.transport.closed:
+        if self._transport.closed:
             state = "closed"
         elif self._info is None:
             state = "not connected yet"

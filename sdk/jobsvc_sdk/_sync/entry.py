@@ -60,7 +60,7 @@ class Client(ClientCore):
     def hub(self) -> Hub:
         """Watches jobs and batches for their handles and views; a forked process gets one of its own."""
         if self._process != os.getpid():
-            self._process, self._hub = os.getpid(), Hub(self.transport)
+            self._process, self._hub = os.getpid(), Hub(self._transport)
         return self._hub
 
     def _types_again(self) -> Sequence[JobTypeValue] | None:

@@ -107,7 +107,7 @@ class JobCore(Watched[JobStatus]):
             NotFound: It does not exist, or is no longer kept.
             JobsvcError: What else the server answered, or that it did not.
         """
-        self.on_status(self._client.transport.job_status(self.id))
+        self.on_status(self._client._transport.job_status(self.id))
         return self
 
     def wait(self, timeout: float | None = None, *, on_interrupt: str | None = None) -> JobCore:
@@ -181,7 +181,7 @@ class JobCore(Watched[JobStatus]):
         Returns:
             True when the request was accepted, False when the job had ended before.
         """
-        answer = self._client.transport.cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
+        answer = self._client._transport.cancel(pb.CancelRequest(job_id=self.id, reason=reason), timeout)
         if answer.HasField("job"):
             self.on_status(_convert.job(answer.job, full=True))
         return answer.cancelled_count + answer.requested_count > 0
@@ -212,7 +212,7 @@ class JobCore(Watched[JobStatus]):
         give_up = time.monotonic() + self._client.patience_s
         while True:
             request = pb.StreamLogsRequest(job_id=self.id, attempt=attempt, after_line=after, follow=follow)
-            call = self._client.transport.stream_logs(request)
+            call = self._client._transport.stream_logs(request)
             try:
                 for response in responses(call):
                     for message in response.lines:
@@ -223,7 +223,7 @@ class JobCore(Watched[JobStatus]):
             except grpc.RpcError as exc:
                 again = exc.code() is grpc.StatusCode.UNAVAILABLE and (follow or time.monotonic() < give_up)
                 if not again:
-                    raise self._client.transport.error(exc, "StreamLogs") from None
+                    raise self._client._transport.error(exc, "StreamLogs") from None
             finally:
                 call.cancel()
             sleep(_LOG_PAUSE_S)

@@ -148,7 +148,7 @@ class TypedCall(Branch):
         if time.monotonic() - self._read_at < _FRESH_S:
             return None
         try:
-            value = self._client.transport.job_type(self.job_type.name)
+            value = self._client._transport.job_type(self.job_type.name)
         except JobsvcError:
             return None
         self._read_at = time.monotonic()
