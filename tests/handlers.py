@@ -197,6 +197,15 @@ def _await(path: str) -> None:
         time.sleep(LOOK_EVERY_S)
 
 
+def _await_gate_of_attempt(path: str) -> None:
+    """Wait, without checkpoints, for a file whose name ends with the number of the attempt."""
+    _await_deaf(f"{path}.{current_job().attempt}")
+
+
+def _kill_worker() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _await_deaf(path: str) -> None:
     """Wait until a file is there, without checkpoints."""
     while not Path(path).exists():
@@ -279,6 +288,8 @@ STEPS: dict[str, Callable[..., Any]] = {
         _note,
         _await,
         _await_deaf,
+        _await_gate_of_attempt,
+        _kill_worker,
         _spawn,
         _environment,
         _result,
