@@ -36,14 +36,14 @@ def job_finish(job: Job) -> Finish | None:
         ``None`` when it does not run or has not reported a percentage in this attempt.
     """
     progress = job.progress
-    if job.state is not JobState.PROCESSING or progress is None or not progress.percent:
+    if job.state is not JobState.PROCESSING or progress is None or progress.percent is None:
         return None
     spent_ms = progress.update_ms - job.start_ms
-    left = max(0.0, 1 - progress.percent / 100)
-    if spent_ms <= 0:
+    done = min(1.0, progress.percent / 100)
+    if spent_ms <= 0 or done <= 0:
         return None
-    rest_ms = spent_ms * left / (1 - left)
-    return _finish(progress.update_ms, rest_ms, rest_ms * (1 + left))
+    rest_ms = spent_ms * (1 - done) / done
+    return _finish(progress.update_ms, rest_ms, rest_ms * (2 - done))
 
 
 def batch_finish(batch: Batch, now_ms: int) -> Finish | None:

@@ -37,7 +37,7 @@ def batch(**counts: int) -> Batch:
     )
 
 
-@given(percent=st.floats(0.1, 100), spent_ms=st.integers(1, 10**8))
+@given(percent=st.floats(), spent_ms=st.integers(-1, 10**12))
 def test_job_ends_after_its_last_report_and_the_safe_guess_is_later(percent: float, spent_ms: int) -> None:
     finish = job_finish(running(percent, spent_ms))
 
