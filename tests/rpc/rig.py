@@ -205,9 +205,9 @@ class Rig:
     async def log(self, claim: Claim, *texts: str, first: int) -> None:
         """Write log lines, numbered from ``first``."""
         lines = [
-            json.dumps({"line": first + n, "attempt": claim.attempt, "time_ms": 1_700_000_000_000, "level": "info",
+            json.dumps({"attempt": claim.attempt, "time_ms": 1_700_000_000_000, "level": "info",
                         "text": text})
-            for n, text in enumerate(texts)
+            for text in texts
         ]  # fmt: skip
         assert await self.run(calls.log(claim.job_id, claim.token, lines, before=first - 1)) > 0
 

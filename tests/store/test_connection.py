@@ -61,7 +61,7 @@ def prepare(bench: Bench) -> dict[str, Any]:
     done = Report(running.job_id, running.token, Outcome.COMPLETED, 0, "1")
     claim = {"lease_ms": 9_000, "reports": [done], "want": 1, "queues": ["q"]}
     return {
-        "log": lambda: calls.log("running", running.token, ["{}"], before=0),
+        "log": lambda: calls.log("running", running.token, ['{"text":"x"}'], before=0),
         "progress": lambda: calls.progress([("running", running.token, calls.running.Progress(percent=3))]),
         "cancel_seen": lambda: calls.cancel_seen("told", told.token, "deliver"),
         "exchange": lambda: calls.exchange("w", "r", **claim),

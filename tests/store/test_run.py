@@ -275,6 +275,10 @@ def lines(*texts: str) -> list[str]:
     return [f'{{"text":"{text}"}}' for text in texts]
 
 
+def numbered(first: int, *texts: str) -> list[str]:
+    return [f'{{"line":{first + n},"text":"{text}"}}' for n, text in enumerate(texts)]
+
+
 def test_log_lines_are_numbered_and_the_newest_stay(bench: Bench) -> None:
     bench.submit("a")
     claim = bench.claim_one()
@@ -285,9 +289,9 @@ def test_log_lines_are_numbered_and_the_newest_stay(bench: Bench) -> None:
     assert (first, many) == (3, 1_103)
     kept = bench.run(calls.read_logs(bench.keys, "a"))
     assert len(kept) == calls.MAX_LOG_LINES
-    assert (kept[0], kept[-1]) == (lines("100")[0], lines("1099")[0])
+    assert (kept[0], kept[-1]) == (numbered(104, "100")[0], numbered(1_103, "1099")[0])
     assert bench.run(calls.count_log_lines(bench.keys, "a")) == 1_103
-    assert bench.run(calls.read_logs(bench.keys, "a", newest=2)) == lines("1098", "1099")
+    assert bench.run(calls.read_logs(bench.keys, "a", newest=2)) == numbered(1_102, "1098", "1099")
 
 
 def test_repeated_log_lines_are_written_once(bench: Bench) -> None:
@@ -296,7 +300,7 @@ def test_repeated_log_lines_are_written_once(bench: Bench) -> None:
 
     assert bench.twice(calls.log("a", claim.token, lines("a", "b"), before=0)) == (2, 2)
     assert bench.run(calls.log("a", claim.token, lines("b", "c"), before=1)) == 3
-    assert bench.run(calls.read_logs(bench.keys, "a")) == lines("a", "b", "c")
+    assert bench.run(calls.read_logs(bench.keys, "a")) == numbered(1, "a", "b", "c")
 
 
 def test_log_lines_of_the_next_attempt_follow(bench: Bench) -> None:
@@ -307,7 +311,7 @@ def test_log_lines_of_the_next_attempt_follow(bench: Bench) -> None:
     again = bench.claim_one()
 
     assert bench.twice(calls.log("a", again.token, lines("c"), before=0)) == (3, 3)
-    assert bench.run(calls.read_logs(bench.keys, "a")) == lines("a", "b", "c")
+    assert bench.run(calls.read_logs(bench.keys, "a")) == numbered(1, "a", "b", "c")
 
 
 def test_log_lines_that_were_dropped_before_are_counted(bench: Bench) -> None:
@@ -315,7 +319,7 @@ def test_log_lines_that_were_dropped_before_are_counted(bench: Bench) -> None:
     claim = bench.claim_one()
 
     assert bench.run(calls.log("a", claim.token, lines("late"), before=500)) == 501
-    assert bench.run(calls.read_logs(bench.keys, "a")) == lines("late")
+    assert bench.run(calls.read_logs(bench.keys, "a")) == numbered(501, "late")
 
 
 def test_exchange_says_when_the_next_job_is_due(bench: Bench) -> None:
