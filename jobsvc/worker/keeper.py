@@ -119,6 +119,7 @@ class Keeper:
                 log.exception("the keeper met something unexpected and goes on")
                 self._stopping.wait(TICK_S)
         self._control.close()
+        self._store.close()
 
     def _watch(self) -> None:
         while not self._stopping.wait(TICK_S):

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
+from jobsvc.embedded import EmbeddedValkey
+from jobsvc.store.store import Store
+from tests.store import invariants
+from tests.store.bench import Bench
+from tests.store.proxy import Proxy, proxied
 from tests.worker.rig import Rig
 
 
@@ -28,3 +34,25 @@ def shared(
     made.worker(threads=4)
     yield made
     made.close()
+
+
+@pytest.fixture
+def bench(redis_url: tuple[str, str]) -> Iterator[Bench]:
+    url, namespace = redis_url
+    made = Bench(Store(url, namespace), redis.Redis.from_url(url, decode_responses=True))
+    yield made
+    invariants.check(made.redis, made.keys.tag)
+    made.close()
+
+
+@pytest.fixture
+def proxy(bench: Bench) -> Iterator[Proxy]:
+    with proxied(f"unix://{bench.store.address.path}") as made:
+        yield made
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A Valkey that the test may kill."""
+    with EmbeddedValkey(tmp_path / "valkey") as server:
+        yield server
