@@ -99,6 +99,11 @@ class Connection:
         self._socket = None
         self._reader = reader()
 
+    def __del__(self) -> None:
+        """A thread that ends leaves its connection behind; it is closed without a fuss."""
+        if self._socket is not None:
+            self._socket.close()
+
     def _open(self) -> socket.socket:
         if self._socket is not None:
             return self._socket
