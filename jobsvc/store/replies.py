@@ -33,7 +33,8 @@ def to_error(text: str, label: str) -> JobsvcError:
         return StoreFull(f"Redis at {label} is at its memory limit and takes no new jobs; running jobs go on")
     if word in _RETRY_LATER:
         return StoreUnavailable(f"Redis at {label} cannot do that now: {text}")
-    if word in ("NOAUTH", "WRONGPASS", "NOPERM"):
+    # whoever has not said who they are may not even send a command as long as ours
+    if word in ("NOAUTH", "WRONGPASS", "NOPERM") or "unauthenticated" in text:
         return StoreUnavailable(f"Redis at {label} refuses: {text}; check user and password in the Redis URL")
     return JobsvcError(f"Redis at {label} answered: {text}")
 

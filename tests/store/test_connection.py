@@ -307,6 +307,7 @@ def test_every_kind_of_answer_has_its_error() -> None:
         "READONLY You can't write": lambda: StoreUnavailable,
         "OOM command not allowed": lambda: StoreFull,
         "NOPERM this user has no permissions": lambda: StoreUnavailable,
+        "ERR Protocol error: unauthenticated bulk length": lambda: StoreUnavailable,
         "WRONGTYPE Operation": lambda: JobsvcError,
     }
     for text, kind in kinds.items():
