@@ -28,7 +28,7 @@ def parse(text: str) -> Any:
         JsonProblem: It is not JSON, or has NaN or Infinity, a number too large for a double, duplicate keys, a number
             above ``MAX_NUMBER_LENGTH`` characters, a lone surrogate, or nesting above ``MAX_DEPTH``.
     """
-    if "\\ud" in text or "\\uD" in text:
+    if "\\ud" in text or "\\uD" in text or not text.isascii():
         _refuse_lone_surrogates(text)
     try:
         value = _DECODER.decode(text)
@@ -57,7 +57,9 @@ def dump(value: Any) -> str:
     except ValueError as error:
         if "circular" in str(error).lower():
             raise JsonProblem("refers to itself") from None
-        raise JsonProblem(f"{find_not_finite(value)}; JSON has no such number") from None
+        found = find_not_finite(value)
+        what = f"{found}; JSON has no such number" if found else f"cannot be written as JSON: {error}"
+        raise JsonProblem(what) from None
     except (TypeError, RecursionError) as error:
         raise JsonProblem(f"cannot be written as JSON: {error}") from None
 
@@ -119,6 +121,9 @@ _DECODER = json.JSONDecoder(
 
 def _refuse_lone_surrogates(text: str) -> None:
     try:
+        text.encode()
+        if "\\u" not in text:
+            return
         json.dumps(json.loads(text), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise JsonProblem("has half of a surrogate pair, which is not a character") from None
@@ -127,15 +132,14 @@ def _refuse_lone_surrogates(text: str) -> None:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
         level = [
             child
             for item in level
-            if isinstance(item, dict | list)
             for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
         ]
-    if level:
-        raise JsonProblem(f"is nested deeper than {MAX_DEPTH} levels")
+        if not level:
+            return
+    raise JsonProblem(f"is nested deeper than {MAX_DEPTH} levels")
