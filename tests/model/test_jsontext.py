@@ -115,7 +115,7 @@ def test_what_everybody_reads_alike_is_accepted(text: str, value: Any) -> None:
         (float("nan"), "the value is nan; JSON has no such number"),
         ({"a": [1, float("inf")]}, r"the value.a\[1\] is inf"),
         (object(), "cannot be written as JSON"),
-        (10**5_000, "cannot be written as JSON: Exceeds the limit"),
+        ([10**5_000], "cannot be written as JSON: Exceeds the limit"),
         ({(1, 2): 3}, "cannot be written as JSON"),
         ("\ud800", "half of a surrogate pair"),
         ({"\udfff": 1}, "half of a surrogate pair"),
