@@ -126,6 +126,7 @@ async def test_broken_connection_is_made_again(store: AsyncStore, proxy: Proxy) 
 
 
 async def test_answer_that_was_lost_is_asked_for_again(store: AsyncStore, proxy: Proxy, bench: Bench) -> None:
+    bench.redis.script_load(scripts.load("submit").body)
     proxy.lose_answers(scripts.load("submit").digest)
 
     submitted = await store.run(calls.submit(bench.new("a")))
@@ -308,6 +309,7 @@ async def test_silent_connection_is_given_up_once(
     """It was found dead by its silence, and the new one must not be taken for it."""
     monkeypatch.setattr("jobsvc.store.subscription.PING_EVERY_S", 0.3)
     await heard.add("c")
+    await settle(lambda: heard.gaps == 1)
     proxy.silent.set()
     await settle(lambda: heard.losses >= 1)
     proxy.silent.clear()
