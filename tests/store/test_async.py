@@ -328,6 +328,7 @@ async def test_channel_added_while_redis_is_away_is_heard_when_it_is_back(tmp_pa
         store = AsyncStore(server.url, "own")
         heard = Heard(store.subscribe())
         await heard.add("first")
+        await settle(lambda: heard.gaps == 1)
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         await settle(lambda: heard.losses and server.poll() is not None)
