@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,20 @@ import grpc
 from benchmarks import report
 from benchmarks.figures import Bound, Result, percentile
 from benchmarks.processes import BenchError, Running, Valkey, jobsvc, wait_until
+from benchmarks.programs.bare_loop import QUEUE
 from benchmarks.programs.raw import RawConnection
+from jobsvc.model.ids import new_job_id
+from jobsvc.model.job import NewJob
+from jobsvc.store import calls
+from jobsvc.store.keys import Keys
+from jobsvc.store.store import Store, words_of
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
 
 WARM_UP = 10
 SPACING_S = (0.02, 0.06)
 SLOTS = 8
-BARE = "bare loop"
+BARE, WAKE = "bare loop", "wake-up alone"
 BOUNDS = {"threads": Bound("<=", 2.5), "processes": Bound("<=", 4.0)}
 
 
@@ -60,15 +67,41 @@ class Starter:
 
 @contextmanager
 def bare_loop(valkey: Valkey, folder: Path) -> Iterator[Starter]:
-    """A client that adds to a sorted set, and a process that waits for it."""
-    stamps, key = folder / "stamps-bare", "bench:bare"
-    command = [sys.executable, "-m", "benchmarks.programs.bare_loop", str(valkey.port), key]
-    with Running(BARE, command, environment={"BENCH_STAMPS": str(stamps)}):
-        connection = RawConnection(valkey.port)
-        try:
-            yield Starter(lambda sent_ns: connection.ask("ZADD", key, 0, sent_ns), stamps)
-        finally:
-            connection.close()
+    """A client that stores a job, and a process that waits for it and takes it: one script each, over bare sockets."""
+    stamps, namespace = folder / "stamps-bare", "bench-bare"
+    _load_scripts(valkey, namespace)
+    keys, command = Keys(namespace), [sys.executable, "-m", "benchmarks.programs.bare_loop"]
+    with (
+        Running(BARE, [*command, str(valkey.port), namespace], environment={"BENCH_STAMPS": str(stamps)}),
+        closing(RawConnection(valkey.port)) as connection,
+    ):
+
+        def send(sent_ns: int) -> None:
+            arguments = f'{{"sent_ns":{sent_ns}}}'
+            job = NewJob(id=new_job_id(), type="bench.stamp", queue=QUEUE, arguments=arguments)
+            connection.ask(*words_of(calls.submit(job), keys))
+
+        yield Starter(send, stamps)
+
+
+@contextmanager
+def wake_loop(valkey: Valkey, folder: Path) -> Iterator[Starter]:
+    """A client that adds to a sorted set, and a process that waits for it: no job is stored, taken or ended."""
+    stamps, key = folder / "stamps-wake", "bench:wake"
+    command = [sys.executable, "-m", "benchmarks.programs.wake_loop", str(valkey.port), key]
+    with (
+        Running(WAKE, command, environment={"BENCH_STAMPS": str(stamps)}),
+        closing(RawConnection(valkey.port)) as connection,
+    ):
+        yield Starter(lambda sent_ns: connection.ask("ZADD", key, 0, sent_ns), stamps)
+
+
+def _load_scripts(valkey: Valkey, namespace: str) -> None:
+    """Let Valkey learn the two scripts that the bare loop calls."""
+    job = NewJob(id=new_job_id(), type="bench.stamp", queue="other", arguments="{}")
+    with closing(Store(valkey.url, namespace)) as store:
+        store.run(calls.submit(job))
+        store.run(calls.exchange("other", "1", lease_ms=1_000, reports=[], want=0, queues=["other"]))
 
 
 @contextmanager
@@ -110,6 +143,7 @@ def measure(valkey: Valkey, folder: Path, samples: int, rounds: int) -> Mapping[
     with ExitStack() as stack:
         starters = {
             BARE: stack.enter_context(bare_loop(valkey, folder)),
+            WAKE: stack.enter_context(wake_loop(valkey, folder)),
             "threads": stack.enter_context(submitted(valkey, folder, "thread")),
             "processes": stack.enter_context(submitted(valkey, folder, "process")),
         }
@@ -134,7 +168,7 @@ def results_of(taken: Mapping[str, Sequence[float]]) -> list[Result]:
         for name, bound in BOUNDS.items()
     ]
     return found + [
-        Result(f"latency.start_{name.replace(' ', '_')}_p50", percentile(values, 0.5), "ms")
+        Result(f"latency.start_{re.sub('[^a-z]', '_', name)}_p50", percentile(values, 0.5), "ms")
         for name, values in taken.items()
     ]
 

@@ -16,7 +16,7 @@ class RawConnection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = hiredis.Reader()
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: str | bytes | float) -> Any:
         """Send a command and wait for its answer."""
         self._socket.sendall(hiredis.pack_command(cast("Any", words)))
         while (answer := self._reader.gets()) is False:
