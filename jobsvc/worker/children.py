@@ -48,13 +48,15 @@ class ChildProcess:
         """
         self._pipe.send_bytes(frame)
 
-    def send_now(self, frame: bytes) -> None:
-        """Send a small frame if that is possible without waiting."""
+    def send_now(self, frame: bytes) -> bool:
+        """Send a small frame if that is possible without waiting; returns whether it was."""
         poll = select.poll()
         poll.register(self._pipe.fileno(), select.POLLOUT)
-        if poll.poll(0):
-            with contextlib.suppress(OSError):
-                self._pipe.send_bytes(frame)
+        if not poll.poll(0):
+            return False
+        with contextlib.suppress(OSError):
+            self._pipe.send_bytes(frame)
+        return True
 
     def receive(self, timeout_s: float | None = None) -> bytes:
         """Wait for the next frame.

@@ -55,7 +55,10 @@ class Runner(Protocol):
         """Run the expected attempt to its end; raises nothing."""
 
     def ask_to_stop(self, task: Task, why: Why) -> None:
-        """Tell the running code to stop at its next checkpoint. Called from another thread; does not wait."""
+        """Tell the running code to stop at its next checkpoint. Called from another thread; does not wait.
+
+        Call it again and again while the code runs: it may not have been possible to tell it yet.
+        """
 
     def kill(self, task: Task, why: Why) -> bool:
         """Stop the running code by force, as far as that is possible here. Called from another thread.
@@ -184,6 +187,7 @@ class ProcessRunner:
         self._ready = False
         self._task: Task | None = None
         self._asked: Why | None = None
+        self._told = False
         self._killed: Why | None = None
         self._given_up = False
         self._guard = threading.Lock()
@@ -206,6 +210,7 @@ class ProcessRunner:
         """Take note of the attempt that follows."""
         with self._guard:
             self.started_at, self._task, self._asked, self._killed = 0.0, task, None, None
+            self._told = False
 
     def run(self, task: Task, listener: Listener) -> Ended:
         """Send the attempt to the child and hear it out."""
@@ -236,8 +241,7 @@ class ProcessRunner:
         with self._guard:
             if self._asked and not self.started_at:
                 return _not_begun()
-            if self._asked and self._child is not None:
-                self._child.send_now(wire.pack_stop(task.token, self._asked))
+            self._tell(task)
             return None
 
     def _await_ready(self) -> bool:
@@ -280,10 +284,15 @@ class ProcessRunner:
     def ask_to_stop(self, task: Task, why: Why) -> None:
         """Tell the child; it looks at its next checkpoint."""
         with self._guard:
-            if self._task is task and self._asked is None:
-                self._asked = why
-                if self.started_at and self._child is not None:
-                    self._child.send_now(wire.pack_stop(task.token, why))
+            if self._task is task:
+                self._asked = self._asked or why
+                self._tell(task)
+
+    def _tell(self, task: Task) -> None:
+        """Tell the child to stop if somebody has asked for that. The caller holds the guard."""
+        if self._asked and not self._told and self.started_at and self._child is not None:
+            # a child that has not read its task yet may have no room in its pipe
+            self._told = self._child.send_now(wire.pack_stop(task.token, self._asked))
 
     def kill(self, task: Task, why: Why) -> bool:
         """Kill the child, whatever it does."""

@@ -183,12 +183,14 @@ class Keeper:
         """Tell jobs that their time is up, and stop by force those that were told and did not stop."""
         now = time.monotonic()
         for running in list(self._engine.running.values()):
-            runner = running.runner
-            if runner is None or running.killed or running.ended:
+            runner, task = running.runner, running.task
+            if runner is None or task is None or running.killed or running.ended:
                 continue
             if running.asked:
                 if now > running.asked_at + self._grace_s:
                     self._kill(running)
+                else:
+                    runner.ask_to_stop(task, "cancel" if running.asked == "cancel" else "timeout")
             elif running.timeout_ms and 0 < runner.started_at < now - running.timeout_ms / 1_000:
                 self._ask(running, "timeout")
 

@@ -42,7 +42,7 @@ def test_malformed_ids_are_refused(value: str) -> None:
     assert len(str(caught.value)) < 250
 
 
-@pytest.mark.parametrize("made", [new_job_id(), new_batch_id(), f"{new_batch_id()}.17"])
+@pytest.mark.parametrize("made", [new_job_id("r"), new_batch_id("r"), f"{new_batch_id('r')}.17"])
 def test_id_that_looks_made_by_the_server_cannot_be_chosen(made: str) -> None:
     assert check_id(made, "job_id") == made
     with pytest.raises(MalformedId, match="looks like an id made by the server"):
