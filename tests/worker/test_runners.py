@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 import sys
@@ -313,10 +314,12 @@ def busy(seconds: float) -> None:
 
 @pytest.fixture
 def quick_turns() -> Iterator[None]:
-    """Let threads take turns far more often than usual."""
+    """Let threads take turns far more often than usual, and nothing run beside them that might get the exception."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(0.00001)
+    gc.disable()
     yield
+    gc.enable()
     sys.setswitchinterval(usual)
 
 
