@@ -19,6 +19,8 @@ from jobsvc.worker import child
 _DEATH_TAKES_S = 5.0
 """How long a process that lost its pipe may take to end before it is killed."""
 
+_READ_SIZE = 65_536
+
 _BOOKS = threading.Lock()
 """The bookkeeping of multiprocessing is not made for threads: who starts a child looks at all of them, and of two who
 look at once only one learns how a child ended."""
@@ -35,6 +37,7 @@ class ChildProcess:
     def __init__(self, process: BaseProcess, pipe: Connection) -> None:
         self._process = process
         self._pipe = pipe
+        self._unread = bytearray()
         self._poll = select.poll()
         # the process itself, too: what a handler has started may keep the pipe open after the end of the child
         for descriptor in (pipe.fileno(), process.sentinel):
@@ -65,10 +68,26 @@ class ChildProcess:
             EOFError: The child has ended, or nothing came in time.
             OSError: The same.
         """
-        ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1_000))
-        if not any(descriptor == self._pipe.fileno() for descriptor, _ in ready):
-            raise EOFError
-        return self._pipe.recv_bytes()
+        # not Connection.recv_bytes: it reads twice per frame, and each time all slots contend for the interpreter
+        pipe = self._pipe.fileno()
+        while (frame := self._next_frame()) is None:
+            ready = self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1_000))
+            data = os.read(pipe, _READ_SIZE) if any(number == pipe for number, _ in ready) else b""
+            if not data:
+                raise EOFError
+            self._unread += data
+        return frame
+
+    def _next_frame(self) -> bytes | None:
+        unread = self._unread
+        if len(unread) < 4:
+            return None
+        end = 4 + int.from_bytes(unread[:4], "big")  # as multiprocessing frames what is shorter than 2 GiB
+        if len(unread) < end:
+            return None
+        frame = bytes(unread[4:end])
+        del unread[:end]
+        return frame
 
     def kill(self) -> None:
         """Kill the child and what it has started, whatever they do."""

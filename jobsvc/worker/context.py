@@ -99,6 +99,9 @@ class _Over:
         return "cancel"
 
 
+_OVER = _Over()
+
+
 class JobContext:
     """The job that runs now, as its handler sees it.
 
@@ -123,7 +126,7 @@ class JobContext:
 
     def end(self) -> None:
         """The attempt has ended: what threads that the handler left behind still say is not heard."""
-        self._voice = _Over()
+        self._voice = _OVER
 
     @property
     def cancelled(self) -> bool:

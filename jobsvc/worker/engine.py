@@ -235,12 +235,13 @@ class Engine:
     def _exchange(self, want: int) -> None:
         """Write what has been reported and claim up to ``want`` jobs. The caller holds ``_exchanging``."""
         reports = list(self._reports)
-        try:
-            for report in reports:
-                self.outbox.write((report.job_id, report.token))  # after the end nothing is accepted
-        except StoreUnavailable as error:
-            self._pause(error)
-            return
+        if not self.outbox.empty:
+            try:
+                for report in reports:
+                    self.outbox.write((report.job_id, report.token))  # after the end nothing is accepted
+            except StoreUnavailable as error:
+                self._pause(error)
+                return
         if not self._request:
             self._requests += 1
             self._request = f"{self._incarnation}-{self._requests}"

@@ -119,12 +119,13 @@ class ThreadRunner:
         self._handlers = handlers
         self._thread = 0
         self._task: Task | None = None
+        self._raised = False
         self._guard = threading.Lock()
 
     def expect(self, task: Task) -> None:
         """Take note of the attempt that follows."""
         with self._guard:
-            self.started_at, self.why, self._task = 0.0, "", task
+            self.started_at, self.why, self._task, self._raised = 0.0, "", task, False
 
     def run(self, task: Task, listener: Listener) -> Ended:
         """Run an attempt here and now."""
@@ -137,7 +138,8 @@ class ThreadRunner:
                     ended = self._begin() or self._handlers.run(task, voice)
                 with self._guard:
                     self._task = None  # from here on nobody raises anything in this thread
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
+                if self._raised:  # what was raised and has not arrived
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
                 return ended
             except (Cancelled, TimeLimitExceeded) as error:
                 # meant for the handler, but it arrived when that had not begun or had ended
@@ -163,6 +165,7 @@ class ThreadRunner:
             if self._task is task:
                 self.why = why
                 if self.started_at:
+                    self._raised = True
                     kind = Cancelled if why == "cancel" else TimeLimitExceeded
                     raise_thread_exception(self._thread, kind)  # type: ignore[no-untyped-call]
         return False
@@ -223,8 +226,9 @@ class ProcessRunner:
                 self._task, killed, self._killed = None, self._killed, None
             if killed:
                 self._bury()  # it may still be dying
-            with contextlib.suppress(EOFError, OSError):
-                self.warm_up()  # the next job finds a warm child again, or learns why there is none
+            if self._child is None:
+                with contextlib.suppress(EOFError, OSError):
+                    self.warm_up()  # the next job finds a warm child again, or learns why there is none
 
     def _send(self, task: Task) -> Ended | None:
         """Hand the attempt over, or say what became of it already."""

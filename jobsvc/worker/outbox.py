@@ -59,6 +59,11 @@ class Outbox:
         with self._guard:
             self._stops.setdefault(key, []).append(what)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, and nothing is on its way."""
+        return not (self._progress or self._lines or self._stops or self._writing.locked())
+
     def write_all(self) -> list[tuple[Key, str]]:
         """Write everything; returns per attempt with progress ``ok``, ``cancel`` or ``lost``.
 
@@ -84,15 +89,14 @@ class Outbox:
         Raises:
             StoreUnavailable: Redis cannot be reached; what it did not take is kept.
         """
-        if key in self._progress or key in self._lines or key in self._stops or self._writing.locked():
-            try:
-                self._write([key])
-            except StoreUnavailable:
-                raise
-            except JobsvcError as error:
-                log.warning(
-                    "the last progress and log lines of a job were lost", job_id=key[0], error=str(error)
-                )
+        if not (key in self._progress or key in self._lines or key in self._stops or self._writing.locked()):
+            return
+        try:
+            self._write([key])
+        except StoreUnavailable:
+            raise
+        except JobsvcError as error:
+            log.warning("the last progress and log lines of a job were lost", job_id=key[0], error=str(error))
 
     def forget(self, key: Key) -> None:
         """Drop what is left of an attempt whose end is written."""

@@ -129,8 +129,9 @@ class Slot:
         self.spent_ms = (time.monotonic() - begun_at) * 1_000
         if running.given_up:
             return None
-        with contextlib.suppress(StoreUnavailable):
-            self._outbox.write(key)  # else it is written before the report
+        if not self._outbox.empty:
+            with contextlib.suppress(StoreUnavailable):
+                self._outbox.write(key)  # else it is written before the report
         return decide(claim, ended, handler.job_type.retry, random.random)
 
     def _runner(self, handler: Handler) -> Runner:

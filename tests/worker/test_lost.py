@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from jobsvc.model.lifecycle import JobState, Outcome
+from jobsvc.store import calls
 from tests.stack import ROOT, Process, clean_environment
 from tests.waiting import until
 from tests.worker.rig import Rig, alive, family, until_gone
@@ -37,6 +38,22 @@ def test_job_of_a_killed_worker_runs_again(rig: Rig, job_type: str) -> None:
     assert [(attempt.outcome, attempt.number) for attempt in job.attempts] == [(Outcome.LOST, 1)]
     assert len(rig.notes("runs")) == 2
     until_gone(processes)
+
+
+def test_job_of_a_killed_worker_runs_again_within_15_s_by_default(rig: Rig) -> None:
+    for _ in range(2):
+        rig.worker(threads=1)
+    job_id = rig.submit(["note", rig.path("runs")], ["block_until_attempt", 2], ["ok", 7])
+    until(lambda: rig.notes("runs"))
+    holder = next(worker for worker in rig.workers if str(worker.pid) in rig.job(job_id).worker_id)
+    killed_ms = rig.store.run(calls.clock())
+
+    holder.kill()
+
+    assert rig.result(job_id, timeout_s=30) == 7
+    job = rig.job(job_id)
+    assert (job.attempt, job.lost_attempts) == (2, 1)
+    assert job.start_ms - killed_ms < 15_000
 
 
 def test_killed_worker_leaves_no_process_behind(rig: Rig) -> None:
