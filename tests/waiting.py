@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], timeout_s: float = 15, *, every_s: float = 0.02) -> T:
+def until(look: Callable[[], T], timeout_s: float = 45, *, every_s: float = 0.02) -> T:
     """Look again and again until the answer is true, and return it; fail at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()):

@@ -19,7 +19,7 @@ def results(output: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("contestant", ["threads", "processes"])
 def test_drain_bench_measures_and_ends(contestant: str, capfd: pytest.CaptureFixture[str]) -> None:
-    status = drain.main(["--rounds", "1", "--jobs", "400", "--only", contestant])
+    status = drain.main(["--rounds", "1", "--jobs", "4000", "--only", contestant])
 
     figures = results(capfd.readouterr().out)
     assert status == 0

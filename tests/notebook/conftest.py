@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.stack import Stack
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it is there an event loop runs in this thread, and tests with asyncio cannot.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium that is installed on this machine; it makes its own profile and removes it."""
     chromium = require_tool("chromium", "chromium-browser", "google-chrome")

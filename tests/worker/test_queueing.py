@@ -48,7 +48,7 @@ def test_as_many_jobs_as_there_are_slots_start_together(rig: Rig) -> None:
     # nobody holds more than it can run
     assert [rig.job(job_id).state for job_id in extra] == [JobState.QUEUED] * 3
     first = starts(rig, ids)
-    assert max(first) - min(first) < 2_000
+    assert max(first) - min(first) < 10_000
     rig.open_gate("gate")
     for job_id in extra:
         rig.wait(job_id)
@@ -62,7 +62,7 @@ def test_delayed_job_starts_when_it_is_due(shared: Rig) -> None:
 
     assert min(late) >= 0
     assert sorted(late)[1] < 100  # half of them on time, however noisy the machine is
-    assert max(late) < 2_000
+    assert max(late) < 10_000
 
 
 def test_jobs_due_at_one_instant_start_together(shared: Rig) -> None:
@@ -81,7 +81,7 @@ def test_earlier_job_wakes_a_worker_that_waits_for_a_later_one(shared: Rig) -> N
 
     job = shared.wait(sooner)
 
-    assert job.start_ms - job.due_ms < 2_000
+    assert job.start_ms - job.due_ms < 10_000
     assert shared.cancel(later) == ["cancelled"]
 
 
@@ -99,7 +99,7 @@ def test_busy_worker_swallows_no_marker(rig: Rig) -> None:
         late.append(job.start_ms - job.create_ms)
 
     assert sorted(late)[15] < 100
-    assert max(late) < 2_000
+    assert max(late) < 10_000
     rig.open_gate("gate")
 
 
@@ -111,7 +111,7 @@ def test_worker_that_was_killed_while_it_waited_keeps_no_marker(rig: Rig) -> Non
 
     for _ in range(5):
         job = rig.wait(rig.submit(["ok"]))
-        assert job.start_ms - job.create_ms < 2_000
+        assert job.start_ms - job.create_ms < 10_000
 
 
 def test_long_job_holds_no_others(rig: Rig) -> None:
