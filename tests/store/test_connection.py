@@ -194,6 +194,7 @@ def test_killed_redis_comes_back_with_everything(own_valkey: EmbeddedValkey) -> 
     bench.submit("b", delay_ms=60_000)
     claim = bench.claim_one()
     assert own_valkey.pid is not None
+    client.execute_command("WAITAOF", 1, 0, 10_000)  # with a slow disk it waits with writing
 
     os.kill(own_valkey.pid, signal.SIGKILL)
     until(lambda: own_valkey.poll() is not None)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from jobsvc.embedded import EmbeddedValkey
 from jobsvc.model.lifecycle import JobState
@@ -28,6 +29,9 @@ def own_rig(own: EmbeddedValkey, tmp_path: Path) -> Iterator[Rig]:
 
 
 def kill(server: EmbeddedValkey) -> None:
+    """Kill it with -9, after what it has acknowledged is on the disk: a slow disk makes it wait with writing."""
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("WAITAOF", 1, 0, 10_000)
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     until(lambda: server.poll() is not None)
