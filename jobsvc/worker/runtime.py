@@ -30,6 +30,7 @@ from jobsvc.worker.keeper import Keeper
 
 REDIS_URL = "JOBSVC_REDIS_URL"
 STOP_GRACE_S = 20.0
+LOOK_EVERY_S = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +115,8 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
     keeper.start()
     engine.start()
     ready()
-    stop.wait()
+    while not stop.wait(LOOK_EVERY_S):
+        pass  # the signal may have come to another thread: its handler runs when this one does
     log.info("stopping", running=engine.busy)
     engine.stop(STOP_GRACE_S)
     keeper.stop()

@@ -136,6 +136,17 @@ class Rig:
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def freeze(process: Process) -> None:
+    """Stop a process in its tracks; returns when its last thread stands still: that takes a moment on a busy machine."""
+    process.pause()
+    tasks = Path(f"/proc/{process.pid}/task")
+    until(lambda: not tasks.exists() or all(_state(task) == "T" for task in tasks.iterdir()))
+
+
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from jobsvc.model.lifecycle import JobState, Outcome
 from jobsvc.store import calls
 from tests.stack import ROOT, Process, clean_environment
 from tests.waiting import until
-from tests.worker.rig import Rig, alive, family, until_gone
+from tests.worker.rig import Rig, alive, family, freeze, until_gone
 
 LEASE_S = 1
 
@@ -83,7 +85,7 @@ def test_worker_that_wakes_up_after_its_lease_is_refused(rig: Rig, job_type: str
     until(lambda: rig.notes("runs"))
     rig.worker(threads=1, lease=f"{LEASE_S}s")
 
-    frozen.pause()
+    freeze(frozen)
     rig.open_gate("gate.1")  # the child may end while its worker is frozen: the end is told too late
     until(lambda: len(rig.notes("runs")) == 2)
     frozen.resume()
@@ -226,6 +228,20 @@ def test_rolling_restart_under_load_burns_no_attempt(rig: Rig, impatient: Callab
         assert rig.result(job_id, 40) == number
         job = rig.job(job_id)
         assert (job.attempt, job.lost_attempts) == (1, 0)
+
+
+def test_signal_that_comes_to_another_thread_is_heard(rig: Rig) -> None:
+    """Which happens when the main thread has just been continued, for example."""
+    numbers = {"x86_64": 234, "aarch64": 131}
+    if sys.platform != "linux" or platform.machine() not in numbers:
+        pytest.skip("sends the signal as Linux does on two kinds of machines")
+    worker = rig.worker(threads=1)
+    threads = {int(task.name) for task in Path(f"/proc/{worker.pid}/task").iterdir()} - {worker.pid}
+
+    tgkill = numbers[platform.machine()]
+    ctypes.CDLL(None).syscall(tgkill, worker.pid, min(threads), int(signal.SIGTERM))
+
+    assert worker.popen.wait(20) == 0
 
 
 def test_worker_told_to_stop_while_it_waits_for_redis_stops(tmp_path: Path) -> None:
