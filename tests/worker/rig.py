@@ -137,7 +137,7 @@ class Rig:
 
 
 def freeze(process: Process) -> None:
-    """Stop a process in its tracks; returns when its last thread stands still: that takes a moment on a busy machine."""
+    """Stop a process in its tracks; returns when its last thread stands still, which takes a moment."""
     process.pause()
     tasks = Path(f"/proc/{process.pid}/task")
     until(lambda: not tasks.exists() or all(_state(task) == "T" for task in tasks.iterdir()))
