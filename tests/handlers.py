@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
@@ -221,6 +222,12 @@ def _spawn(path: str) -> None:
     Path(path).write_text(str(pid))
 
 
+def _pool(numbers: list[int]) -> list[int]:
+    """Work in processes of one's own."""
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, numbers)
+
+
 def _environment(name: str) -> str | None:
     return os.environ.get(name)
 
@@ -291,6 +298,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         _await_gate_of_attempt,
         _kill_worker,
         _spawn,
+        _pool,
         _environment,
         _result,
         _about,

@@ -202,3 +202,7 @@ def test_unknown_type_on_a_served_queue_is_handed_back(shared: Rig) -> None:
 
 def test_handler_is_alone_with_its_environment(shared: Rig) -> None:
     assert shared.run(["environment", "JOBSVC_NAMESPACE"]) == shared.namespace
+
+
+def test_handler_may_work_in_processes_of_its_own(shared: Rig) -> None:
+    assert shared.run(["pool", [-1, 2, -3]]) == [1, 2, 3]
