@@ -388,20 +388,3 @@ def test_stop_of_an_older_task_does_not_reach_the_thread(handlers: Handlers) -> 
 
     assert attempt.end().result == '"new"'
     assert runner.why == ""
-
-
-def test_wire_carries_everything_there_and_back() -> None:
-    from jobsvc.model.job import JobError
-    from jobsvc.worker import wire
-
-    given = task(["ok", "é\U0001f600\n"])
-    error = JobError(ErrorCategory.TIMEOUT, "a.B", "m\n", "t", "C", retryable=True)
-    ends = (Ended(result='"é"'), Ended(error=error, after_ms=0), Ended(error=error))
-    progress = Progress(1.5, "s", "m", 1, 2, "u")
-
-    assert wire.unpack_task(wire.pack_task(given)) == given
-    assert [wire.unpack_end(wire.pack_end(ended)) for ended in ends] == list(ends)
-    assert wire.unpack_progress(wire.pack_progress(progress)) == progress
-    assert wire.unpack_progress(wire.pack_progress(Progress())) == Progress()
-    assert wire.unpack_log(wire.pack_log("info", "t é", 5)) == ["info", "t é", 5]
-    assert wire.unpack_stop(wire.pack_stop("17", "cancel")) == ("17", "cancel")
