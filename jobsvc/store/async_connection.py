@@ -97,9 +97,12 @@ class AsyncConnection:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((future, loop.time()))
-        if not self._unsent:
-            loop.call_soon(self._flush)
-        self._unsent.append(pack(words))
+        if len(self._waiting) == 1 and self._transport is not None:
+            self._transport.write(pack(words))  # nobody to travel with
+        else:
+            if not self._unsent:
+                loop.call_soon(self._flush)
+            self._unsent.append(pack(words))
         if self._watchdog is None:
             self._watchdog = loop.call_later(1.0, self._watch)
         return future

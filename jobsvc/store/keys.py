@@ -74,6 +74,10 @@ class Keys:
         """String: what a worker says of itself, as JSON."""
         return f"{self.tag}:worker:{worker_id}"
 
+    def claim(self, worker_id: str, lane: str) -> str:
+        """String: a worker's last request in a lane and the jobs that it got, in case that the answer is lost."""
+        return f"{self.tag}:claim:{worker_id}:{lane}"
+
     @property
     def control(self) -> str:
         """Channel on which workers hear of cancellations."""

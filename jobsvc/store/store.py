@@ -53,6 +53,10 @@ class Store:
         """A new connection, for the caller alone."""
         return Connection(self.address)
 
+    def words(self, call: Call[Any]) -> tuple[Argument, ...]:
+        """The Redis command of a call, for a connection of the caller's."""
+        return words_of(call, self.keys)
+
     def run(self, call: Call[T]) -> T:
         """Run one call.
 

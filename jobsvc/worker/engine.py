@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
@@ -22,13 +23,13 @@ import structlog
 from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.model.lifecycle import Outcome
 from jobsvc.store import calls
-from jobsvc.store.calls import Claim, Report
+from jobsvc.store.calls import Call, Claim, Exchanged, Report
 from jobsvc.store.store import Store
 from jobsvc.worker.children import ForkServer
 from jobsvc.worker.execution import Handlers
 from jobsvc.worker.outbox import Outbox
 from jobsvc.worker.slot import Running, Slot
-from jobsvc.worker.wake import Waker
+from jobsvc.worker.wake import Waker, Woken
 
 LOOK_AHEAD_MS = 4.0
 MAX_LOOK_AHEAD = 16
@@ -36,6 +37,20 @@ GIVE_BACK_PATIENCE_S = 3.0
 """How long a worker that stops tries to give its jobs back while Redis does not answer."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Lane:
+    """Requests for jobs that follow one another.
+
+    Attributes:
+        name: One of ``CLAIM_LANES``.
+        request: Name of the request whose answer has not come yet; empty when there is none. Asked again under the same
+            name it gets the same jobs, whether or not it was carried out.
+    """
+
+    name: str
+    request: str = ""
 
 
 class Engine:
@@ -81,7 +96,7 @@ class Engine:
         self._exchange_queue = 0
         self._counting = threading.Lock()
         self._connection = store.connection()
-        self._request = ""
+        self._busy_lane, self._idle_lane = (Lane(name) for name in calls.CLAIM_LANES)
         self._requests = 0
         self._incarnation = token_hex(4)
         self._idling = threading.Lock()
@@ -118,12 +133,16 @@ class Engine:
     def _let_go(self) -> None:
         """Report what has ended and give back the rest, also what a lost answer had claimed for us."""
         deadline = time.monotonic() + GIVE_BACK_PATIENCE_S
-        while (self.running or self._reports or self._request) and time.monotonic() < deadline:
+        lanes = (self._busy_lane, self._idle_lane)
+        while time.monotonic() < deadline:
             with self._exchanging:
                 reported = {(report.job_id, report.token) for report in self._reports}
                 for key in self.running.keys() - reported:
                     self._reports.append(Report(*key, Outcome.RELEASED))
-                self._exchange(0)
+                unanswered = next((lane for lane in lanes if lane.request), None)
+                if unanswered is None and not self._reports:
+                    return
+                self._exchange(0, unanswered)
             if self._away:
                 time.sleep(0.1)  # nobody can be kept waiting by it any more
 
@@ -202,22 +221,26 @@ class Engine:
             with self._idling:
                 with self._exchanging:  # an exchange that is on its way may bring more than its thread needs
                     claim = self._take()
-                if claim is not None:
-                    return claim
-                marker = self._waker.wait(self._due_at)
-                claim = self._fetch(marker)
+                    if claim is not None:
+                        return claim
+                    free = self.slots - len(self.running)
+                    look = self._call(self._idle_lane, free) if free > 0 else None
+                claim = self._fetch(self._waker.wait(self._due_at, look))
                 if claim is not None:
                     return claim
         return None
 
-    def _fetch(self, marker: bool) -> Claim | None:
+    def _fetch(self, woken: Woken) -> Claim | None:
         with self._exchanging:
+            if woken.answer is not None:
+                self._accept(self._idle_lane, woken.answer)
+                return self._take()
             # those that have ended are reported by the same script, and free their slots for it
             held = len(self.running) - len(self._reports)
             wanted = 0 if self._stopping.is_set() else self.slots - held
             if wanted > 0:
-                self._exchange(wanted)
-            elif marker:
+                self._exchange(wanted, self._idle_lane)
+            elif woken.marker:
                 self._put_marker_back()
             return self._take()
 
@@ -232,8 +255,9 @@ class Engine:
             return 0  # whoever idles is woken for what is left
         return min(MAX_LOOK_AHEAD, int(LOOK_AHEAD_MS / max(self._mean_ms, 0.05)))
 
-    def _exchange(self, want: int) -> None:
+    def _exchange(self, want: int, lane: Lane | None = None) -> None:
         """Write what has been reported and claim up to ``want`` jobs. The caller holds ``_exchanging``."""
+        lane = lane or self._busy_lane
         reports = list(self._reports)
         if not self.outbox.empty:
             try:
@@ -242,27 +266,33 @@ class Engine:
             except StoreUnavailable as error:
                 self._pause(error)
                 return
-        if not self._request:
+        try:
+            answer = self.store.run_on(self._connection, self._call(lane, want, reports))
+        except JobsvcError as error:
+            # the reports are kept and the request keeps its name: whatever was carried out is not done twice
+            self._pause(error)
+            return
+        self._accept(lane, answer, reports)
+
+    def _call(self, lane: Lane, want: int, reports: Sequence[Report] = ()) -> Call[Exchanged]:
+        if not lane.request:
             self._requests += 1
-            self._request = f"{self._incarnation}-{self._requests}"
-        call = calls.exchange(
+            lane.request = f"{self._incarnation}-{self._requests}"
+        return calls.exchange(
             self.worker_id,
-            self._request,
+            lane.request,
+            lane=lane.name,
             lease_ms=self.lease_ms,
             reports=reports,
             want=want,
             queues=self.queues,
         )
-        try:
-            answer = self.store.run_on(self._connection, call)
-        except JobsvcError as error:
-            # the reports are kept and the request keeps its name: whatever was carried out is not done twice
-            self._pause(error)
-            return
+
+    def _accept(self, lane: Lane, answer: Exchanged, reports: Sequence[Report] = ()) -> None:
         if self._away:
             self._away = False
             log.info("Redis answers again; going on")
-        self._request = ""
+        lane.request = ""
         if len(self.queues) > 1:
             self.queues.append(self.queues.pop(0))  # no queue is always looked at first
         for report, reply in zip(reports, answer.replies, strict=True):

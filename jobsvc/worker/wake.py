@@ -7,10 +7,13 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.store import calls
+from jobsvc.store.calls import Call
+from jobsvc.store.resp import Argument
 from jobsvc.store.store import Store
 
 BLOCK_S = 5
@@ -18,6 +21,19 @@ BLOCK_S = 5
 
 
 UNBLOCK_TAKES_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Why waiting has ended.
+
+    Attributes:
+        marker: A marker was taken: the caller must look for work, or ``put_back`` the marker.
+        answer: What the call answered that was sent along; ``None`` when there was none or its answer was lost.
+    """
+
+    marker: bool = False
+    answer: Any = None
 
 
 class Waker:
@@ -37,34 +53,35 @@ class Waker:
         self._connection = store.connection()
         self._keys = [store.keys.queue(queue, "wake") for queue in queues]
         self._client_id = 0
-        self._asked_at: float | None = None
         self._reader, self._writer = os.pipe()
         self._interrupted = threading.Event()
 
-    def wait(self, until: float | None) -> bool:
+    def wait(self, until: float | None, then: Call[Any] | None = None) -> Woken:
         """Return when there may be work, when ``until`` (monotonic seconds) has come, or when interrupted.
 
         While Redis is away it returns after a moment, so that callers find out.
 
-        Returns:
-            Whether a marker was taken: then the caller must look for work, or ``put_back`` the marker.
+        Args:
+            until: ``None`` waits for a marker only.
+            then: Travels along and is carried out by Redis as soon as the waiting ends, whatever ends it: looking for
+                work costs no round trip of its own. If it is a script that Redis does not know, or the connection
+                breaks, there is no answer.
         """
         if self._interrupted.is_set() or (until is not None and until <= time.monotonic()):
-            return False
+            return Woken()
         try:
-            self._ask()
-            patience = (self._asked_at or 0.0) + BLOCK_S + 3 - time.monotonic()
+            self._ask(then)
+            patience = float(BLOCK_S + 3)
             due = patience if until is None else until - time.monotonic()
             if self._connection.readable(min(due, patience), self._reader):
-                return self._answer()
+                return self._answer(then)
             if due >= patience and not self._interrupted.is_set():
                 raise StoreUnavailable("no answer in time")
-            return self._give_up()
+            return self._give_up(then)
         except JobsvcError:
-            self._asked_at = None
             self._connection.close()
             self._interrupted.wait(random.uniform(0.05, 0.3))
-            return False
+            return Woken()
 
     def put_back(self) -> None:
         """Set the markers again, for another worker."""
@@ -79,15 +96,17 @@ class Waker:
         """Let go of the connection, once nobody waits."""
         self._connection.close()
 
-    def _ask(self) -> None:
-        if self._asked_at is None:
-            self._connection.send([("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)])
-            self._client_id = int(self._receive())
-            self._asked_at = time.monotonic()
+    def _ask(self, then: Call[Any] | None) -> None:
+        commands: list[Sequence[Argument]] = [("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)]
+        self._connection.send(commands if then is None else [*commands, self._store.words(then)])
+        self._client_id = int(self._receive())
 
-    def _answer(self) -> bool:
-        self._asked_at = None
-        return isinstance(self._receive(), list)
+    def _answer(self, then: Call[Any] | None) -> Woken:
+        marker = isinstance(self._receive(), list)
+        answer = None if then is None else self._connection.receive()
+        if then is None or isinstance(answer, Exception):
+            return Woken(marker)
+        return Woken(marker, then.read(answer))
 
     def _receive(self) -> Any:
         answer = self._connection.receive()
@@ -97,9 +116,9 @@ class Waker:
             raise StoreUnavailable(str(answer))
         return answer
 
-    def _give_up(self) -> bool:
+    def _give_up(self, then: Call[Any] | None) -> Woken:
         """Stop waiting in Redis, too: a marker taken for nobody would leave another worker asleep beside the work."""
         while True:
             self._store.run(calls.unblock(self._client_id))
             if self._connection.readable(UNBLOCK_TAKES_S):
-                return self._answer()  # else Redis had not even begun to wait when it was told to stop
+                return self._answer(then)  # else Redis had not even begun to wait when it was told to stop

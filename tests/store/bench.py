@@ -71,6 +71,7 @@ class Bench:
         want: int = 0,
         worker: str = "w1",
         request: str = "",
+        lane: str = "",
         lease_ms: int = 10_000,
         queues: Sequence[str] = ("q",),
     ) -> Exchanged:
@@ -78,6 +79,7 @@ class Bench:
             calls.exchange(
                 worker,
                 request or f"r{next(self._numbers)}",
+                lane=lane,
                 lease_ms=lease_ms,
                 reports=reports,
                 want=want,

@@ -60,6 +60,19 @@ def test_repeated_claim_gets_the_same_jobs(bench: Bench) -> None:
     assert bench.job("a").attempt == 1
 
 
+def test_requests_of_two_lanes_do_not_forget_each_other(bench: Bench) -> None:
+    """The slot that waits for all others asks in a lane of its own: both answers may be lost at the same time."""
+    for name in "ab":
+        bench.submit(name)
+
+    first = bench.claim(1, request="r")
+    idle = bench.claim(1, request="s", lane="idle")
+
+    assert [claim.job_id for claim in first + idle] == ["a", "b"]
+    assert bench.claim(1, request="r") == first
+    assert bench.claim(1, request="s", lane="idle") == idle
+
+
 def test_repeated_claim_leaves_out_what_has_ended_meanwhile(bench: Bench) -> None:
     bench.submit("a")
     bench.submit("b")

@@ -97,7 +97,8 @@ def test_keys_of_lua_are_those_of_python(bench: Bench) -> None:
     include = (FOLDER / "includes" / "keys.lua").read_text("utf-8")
     body = (
         f"{include}\nreturn {{P, job_key('J'), part_key('J', 'result'), queue_key('Q', 'ready'), batch_key('B'), "
-        "batch_part('B', 'named'), watch_channel('J'), QUEUES, TYPES, WORKERS, CONTROL, CATALOG}"
+        "batch_part('B', 'named'), claim_key('W', 'idle'), watch_channel('J'), QUEUES, TYPES, WORKERS, CONTROL, "
+        "CATALOG}"
     )
 
     assert bench.redis.eval(body, 1, keys.tag) == [
@@ -107,6 +108,7 @@ def test_keys_of_lua_are_those_of_python(bench: Bench) -> None:
         keys.queue("Q", "ready"),
         keys.batch("B"),
         keys.batch_part("B", "named"),
+        keys.claim("W", "idle"),
         keys.watch("J"),
         keys.queues,
         keys.types,

@@ -11,7 +11,7 @@ from jobsvc.model.catalog import WorkerInfo
 from jobsvc.model.lifecycle import JobState
 from jobsvc.store import calls, scripts
 from jobsvc.worker.context import current_job
-from jobsvc.worker.engine import Engine
+from jobsvc.worker.engine import Engine, Lane
 from jobsvc.worker.keeper import Keeper
 from tests.store.bench import Bench
 from tests.store.proxy import Proxy
@@ -41,10 +41,10 @@ def test_surprises_end_no_slot(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
         real = made._exchange
         surprises = iter([ValueError("one"), KeyError("two"), RuntimeError("three")])
 
-        def exchange(want: int) -> None:
+        def exchange(want: int, lane: Lane | None = None) -> None:
             for surprise in surprises:
                 raise surprise
-            real(want)
+            real(want, lane)
 
         monkeypatch.setattr(made, "_exchange", exchange)
         ids = submit(bench, "run", 20)

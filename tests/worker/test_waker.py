@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from jobsvc.embedded import EmbeddedValkey
+from jobsvc.store import calls
 from jobsvc.store.store import Store
-from jobsvc.worker.wake import Waker
+from jobsvc.worker.wake import Waker, Woken
 from tests.store.bench import Bench
 
 
@@ -23,14 +24,14 @@ def waker(bench: Bench) -> Iterator[Waker]:
 
 
 def test_marker_wakes(bench: Bench, waker: Waker) -> None:
-    answers: list[bool] = []
+    answers: list[Woken] = []
     thread = threading.Thread(target=lambda: (answers.append(waker.wait(None)), bench.store.close()))
     thread.start()
 
     bench.submit("a", queue="p")
     thread.join(10)
 
-    assert answers == [True]
+    assert [woken.marker for woken in answers] == [True]
     assert not bench.woken("p")
 
 
@@ -38,7 +39,7 @@ def test_time_wakes_and_takes_no_marker_along(bench: Bench, waker: Waker) -> Non
     began = time.monotonic()
 
     for delay_s in (0.05, 0.0, -1.0, 0.02):
-        assert waker.wait(time.monotonic() + delay_s) is False
+        assert not waker.wait(time.monotonic() + delay_s).marker
 
     assert 0.07 <= time.monotonic() - began < 2
     bench.submit("a")
@@ -52,23 +53,44 @@ def test_marker_that_came_with_the_time_is_told(bench: Bench, waker: Waker) -> N
         until_at = time.monotonic() + 0.002
         setter = threading.Timer(0.0018, lambda: bench.redis.zadd(bench.keys.queue("q", "wake"), {"1": 0}))
         setter.start()
-        told = waker.wait(until_at)
+        told = waker.wait(until_at).marker
         setter.join()
         taken += told
         assert bench.woken() != told
     assert taken >= 0
 
 
+def test_call_that_travels_along_is_answered_whatever_ends_the_waiting(bench: Bench, waker: Waker) -> None:
+    look = calls.exchange("w1", "r1", lane="idle", lease_ms=10_000, reports=[], want=1, queues=["q", "p"])
+    bench.run(look)  # so that Redis knows the script
+    bench.submit("a", queue="p")
+
+    woken = waker.wait(None, look)
+    timed_out = waker.wait(time.monotonic() + 0.05, look)
+
+    assert (woken.marker, [claim.job_id for claim in woken.answer.claims]) == (True, ["a"])
+    assert not timed_out.marker
+    assert [claim.job_id for claim in timed_out.answer.claims] == ["a"]  # the same request gets the same job
+
+
+def test_script_that_redis_does_not_know_has_no_answer(bench: Bench, waker: Waker) -> None:
+    bench.redis.script_flush()
+    bench.redis.zadd(bench.keys.queue("q", "wake"), {"1": 0})
+    look = calls.exchange("w1", "r1", lane="idle", lease_ms=10_000, reports=[], want=1, queues=["q"])
+
+    assert waker.wait(None, look) == Woken(marker=True, answer=None)
+
+
 def test_interrupted_waker_returns_at_once_and_for_ever(bench: Bench, waker: Waker) -> None:
-    answers: list[bool] = []
+    answers: list[Woken] = []
     thread = threading.Thread(target=lambda: (answers.append(waker.wait(None)), bench.store.close()))
     thread.start()
 
     waker.interrupt()
     thread.join(10)
 
-    assert answers == [False]
-    assert waker.wait(None) is False
+    assert [woken.marker for woken in answers] == [False]
+    assert not waker.wait(None).marker
 
 
 def test_markers_are_put_back_for_all_queues(bench: Bench, waker: Waker) -> None:
@@ -86,8 +108,8 @@ def test_waker_that_may_not_wait_lets_its_worker_look_now_and_then(own: Embedded
     waker = Waker(store, ["q"])
     began = time.monotonic()
 
-    assert waker.wait(began + 0.5) is False
-    assert waker.wait(time.monotonic() + 0.5) is False
+    assert not waker.wait(began + 0.5).marker
+    assert not waker.wait(time.monotonic() + 0.5).marker
 
     assert time.monotonic() - began < 5
     waker.close()

@@ -22,6 +22,7 @@ from jobsvc.store.calls.reading import read as read
 from jobsvc.store.calls.reading import read_batch as read_batch
 from jobsvc.store.calls.reading import read_logs as read_logs
 from jobsvc.store.calls.reading import read_states as read_states
+from jobsvc.store.calls.running import CLAIM_LANES as CLAIM_LANES
 from jobsvc.store.calls.running import MAX_LOG_LINES as MAX_LOG_LINES
 from jobsvc.store.calls.running import Claim as Claim
 from jobsvc.store.calls.running import Exchanged as Exchanged

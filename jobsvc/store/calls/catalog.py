@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from jobsvc.model.catalog import JobType, WorkerInfo
 from jobsvc.store import records
 from jobsvc.store.calls.call import Call, nothing
+from jobsvc.store.calls.running import CLAIM_LANES
 from jobsvc.store.keys import Keys
 
 LIVE_WORKER_MS = 15_000
@@ -58,7 +59,11 @@ def forget_worker(keys: Keys, worker_id: str) -> list[Call[None]]:
     """A worker says goodbye."""
     return [
         Call(None, ("ZREM", keys.workers, worker_id), nothing),
-        Call(None, ("DEL", keys.worker(worker_id), f"{keys.tag}:claim:{worker_id}"), nothing),
+        Call(
+            None,
+            ("DEL", keys.worker(worker_id), *(keys.claim(worker_id, lane) for lane in CLAIM_LANES)),
+            nothing,
+        ),
     ]
 
 

@@ -78,10 +78,15 @@ class Exchanged:
     due_in_ms: int | None
 
 
+CLAIM_LANES = ("", "idle")
+"""Lanes of a worker's requests: of slots that have just run something, and of the one that waits for all others."""
+
+
 def exchange(
     worker_id: str,
     request: str,
     *,
+    lane: str = "",
     lease_ms: int,
     reports: Sequence[Report],
     want: int,
@@ -91,9 +96,11 @@ def exchange(
 
     Args:
         request: A repeat with the same text gets the same jobs; must not contain blanks.
+        lane: Requests of one lane follow one another; those of several lanes, out of ``CLAIM_LANES``, may be on their
+            way at the same time.
         queues: Where to look, in this order.
     """
-    words: list[Argument] = [worker_id, request, lease_ms, want, len(queues), len(reports), *queues]
+    words: list[Argument] = [worker_id, request, lane, lease_ms, want, len(queues), len(reports), *queues]
     for report in reports:
         words += (report.job_id, report.token, report.outcome.value, report.delay_ms, report.body)
     return Call(load("exchange"), tuple(words), _read_exchanged)

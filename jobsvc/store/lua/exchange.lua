@@ -1,18 +1,19 @@
 --[[ exchange: report attempts that ended and take new jobs, in one round trip.
 KEYS 1 tag of the shard
-ARGV 1 worker id, 2 request (a repeat of the same request gets the same jobs), 3 lease_ms, 4 jobs wanted, 5 number of
-     queues, 6 number of reports, then the queues, then per report: id, token, outcome, delay_ms, body (JSON or '')
+ARGV 1 worker id, 2 request (a repeat of the same request gets the same jobs), 3 lane of the request, 4 lease_ms, 5 jobs
+     wanted, 6 number of queues, 7 number of reports, then the queues, then per report: id, token, outcome, delay_ms,
+     body (JSON or '')
 Returns {{ok | already | lost per report}, {per job: id, token, type, queue, attempt, lost_attempts, batch, max_attempts,
      timeout_ms, arguments, spec}, ms until the next scheduled job is due or -1}
 Errors none
 Events watch:<id>, watch:<batch> ]]
 #flags allow-oom
 #include keys clock core finish promote claim
-local worker, request, lease_ms, want = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local queues, at = {}, 7
-for i = 1, tonumber(ARGV[5]) do queues[i] = ARGV[at]; at = at + 1 end
+local worker, request, lane, lease_ms, want = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local queues, at = {}, 8
+for i = 1, tonumber(ARGV[6]) do queues[i] = ARGV[at]; at = at + 1 end
 local replies = {}
-for i = 1, tonumber(ARGV[6]) do
+for i = 1, tonumber(ARGV[7]) do
   replies[i] = finish(ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4])
   at = at + 5
 end
@@ -25,4 +26,4 @@ for _, queue in ipairs(queues) do
   end
   if first and (due_in < 0 or first < due_in) then due_in = first end
 end
-return { replies, claim(worker, request, lease_ms, want, queues), due_in }
+return { replies, claim(worker, request, lane, lease_ms, want, queues), due_in }

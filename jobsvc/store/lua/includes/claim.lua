@@ -19,8 +19,8 @@ local function start(id, queue, worker, lease_ms)
   return hand_over(id, { tostring(version), r[3], queue, attempt, r[5], r[6], r[7], r[8], r[9] })
 end
 
-local function claim(worker, request, lease_ms, want, queues)
-  local last_key = P .. ':claim:' .. worker
+local function claim(worker, request, lane, lease_ms, want, queues)
+  local last_key = claim_key(worker, lane)
   local last = redis.call('GET', last_key)
   local jobs = {}
   if last and string.sub(last, 1, #request + 1) == request .. ' ' then
