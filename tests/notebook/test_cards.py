@@ -330,8 +330,8 @@ def test_batch_of_200_live_jobs_sends_six_messages_a_second_at_most(sent: list[f
     assert card.ended.wait(5)
 
     busiest = max(sum(1 for at in sent if start <= at < start + 1) for start in sent)
-    assert busiest <= 6 + 2  # the end itself, in whichever second it falls
-    assert len([at for at in sent if at < started + elapsed]) / elapsed <= 6
+    assert busiest <= 6  # also in the second in which the end falls
+    assert len([at for at in sent if at < started + elapsed]) / elapsed <= 5
     assert len(sent) >= 8
     assert "200 completed" in ends[-1]["text/plain"]
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .widgets import Face
 
 CANCEL_DEADLINE_S = 3.0
-LIVE_INTERVAL_S = 0.2
+# Four paints a second and the two messages of an end make six in whichever second it falls.
+LIVE_INTERVAL_S = 0.25
 # Without a widget every paint replaces an output, which costs the page more.
 PAGE_INTERVAL_S = 1.0
 _DISPLAYS_KEPT = 8

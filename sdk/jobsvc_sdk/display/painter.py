@@ -1,7 +1,7 @@
 """When cards are painted: often enough to look alive, seldom enough never to choke the page.
 
 A notebook server drops messages above about 1,000 a second, and with them the output of the next cell. So a card is
-painted at most five times a second and all cards of a kernel together send at most fifty messages a second. An end is
+painted at most four times a second and all cards of a kernel together send at most fifty messages a second. An end is
 painted exactly once and goes first: a fifth of the messages is kept for ends.
 """
 
@@ -244,4 +244,6 @@ class Painter:
                 self._entries.pop(id(card), None)
             return
         with self._wake:
-            self._budget.spend(sent, self._clock())
+            # Counted from when it was sent: what was slow must not be followed too soon.
+            entry.painted = self._clock()
+            self._budget.spend(sent, entry.painted)
