@@ -125,6 +125,24 @@ def queues(address: str | None) -> None:
         render.queues(client.queues())
 
 
+@click.command()
+@click.option(
+    "--window",
+    type=click.IntRange(10, 900),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How far to look back.",
+)
+@_ADDRESS
+def stats(window: int, address: str | None) -> None:
+    """Show how many jobs of each queue end in a second, and how long they wait and run."""
+    from jobsvc.cli import render
+
+    with _connect(address) as client:
+        render.stats(client.queues(window=window))
+
+
 def _arguments(pairs: tuple[str, ...], json_text: str | None) -> dict[str, Any]:
     arguments: Any = {}
     if json_text is not None:
@@ -164,4 +182,4 @@ def _print_json(value: Any) -> None:
         click.echo(text)
 
 
-COMMANDS = (submit, jobs, show, cancel, queues)
+COMMANDS = (submit, jobs, show, cancel, queues, stats)

@@ -90,6 +90,37 @@ def queues(found: Iterable[QueueValue]) -> None:
     _console().print(table if rows else "no queues yet")
 
 
+def stats(found: Iterable[QueueValue]) -> None:
+    """Print a table of queues, with how fast they go and how long their jobs wait and run."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("queue")
+    for name in ("queued", "processing", "ended/s", "failed", "wait p50", "p95", "run p50", "p95", "oldest"):
+        table.add_column(name, justify="right")
+    rows = 0
+    for queue in found:
+        rows += 1
+        lengths = (queue.wait_p50, queue.wait_p95, queue.run_p50, queue.run_p95, queue.oldest_waiting)
+        table.add_row(
+            _plain(queue.name),
+            str(queue.queued),
+            str(queue.processing),
+            f"{queue.per_second:.3g}",
+            f"{queue.failure_ratio:.1%}" if queue.per_second else "",
+            *(_length(length) for length in lengths),
+        )
+    _console().print(table if rows else "no queues yet")
+
+
+def _length(length: timedelta | None) -> str:
+    """Return a length of time with three digits and its unit."""
+    if length is None:
+        return ""
+    seconds = length.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1_000:.3g} ms"
+    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:.3g} min"
+
+
 def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 

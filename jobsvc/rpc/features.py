@@ -20,7 +20,6 @@ LATER: Mapping[type[Message], frozenset[str]] = {
     pb.SubmitBatchRequest: frozenset({"stagger", "failure_threshold", "callback"}),
     pb.WatchTarget: frozenset({"parent_job_id", "filter"}),
     pb.CancelRequest: frozenset({"include_children"}),
-    pb.StatsRequest: frozenset({"window"}),
 }
 """Message -> fields that are not available yet."""
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from jobsvc.model.errors import InvalidRequest, Violation
+from jobsvc.model.meter import DEFAULT_WINDOW_MS, MAX_WINDOW_MS, STEP_MS, Meter
 from jobsvc.rpc.conversion import set_span, set_time
-from jobsvc.rpc.features import refuse_later
 from jobsvc.rpc.guard import Context
 from jobsvc.rpc.status import cut
 from jobsvc.store import calls
@@ -16,26 +16,36 @@ from jobsvc.store.calls import QueueCounts
 from jobsvc_proto.v1 import job_service_pb2 as pb
 
 MAX_QUEUES = 1_000
+METERS_AT_ONCE = 50
 QUEUE_NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Stats:
-    """Answers Stats. Rates and percentiles are not measured yet and stay unset."""
+    """Answers Stats: counts of one instant, and rates and percentiles of the time before it."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
 
     async def __call__(self, request: pb.StatsRequest, context: Context) -> pb.StatsResponse:
         """Count."""
-        refuse_later(request)
         _check_queues(request.queues)
+        window_ms = _window(request)
         now_ms, counts = await self._store.run(calls.counts(list(dict.fromkeys(request.queues))))
+        meters = await self._meters([one.queue for one in counts], window_ms)
         response = pb.StatsResponse()
         for one in counts:
-            fill_stats(response.queues.add(), [one], now_ms).queue = one.queue
+            message = fill_stats(response.queues.add(), [one], now_ms)
+            message.queue = one.queue
+            fill_meter(message, meters[one.queue])
         fill_stats(response.total, counts, now_ms)
+        fill_meter(response.total, sum(meters.values(), Meter(window_ms)))
         set_time(response.sample_time, now_ms)
         return response
+
+    async def _meters(self, queues: Sequence[str], window_ms: int) -> dict[str, Meter]:
+        parts = [queues[at : at + METERS_AT_ONCE] for at in range(0, len(queues), METERS_AT_ONCE)]
+        found = await self._store.run_many([calls.meters(part, window_ms=window_ms) for part in parts])
+        return {queue: meter for part in found for queue, meter in part.items()}
 
 
 def fill_stats(message: pb.QueueStats, counts: Sequence[QueueCounts], now_ms: int) -> pb.QueueStats:
@@ -61,6 +71,32 @@ def fill_stats(message: pb.QueueStats, counts: Sequence[QueueCounts], now_ms: in
     if since:
         set_span(message.oldest_waiting_age, max(0, now_ms - min(since)))
     return message
+
+
+def fill_meter(message: pb.QueueStats, meter: Meter) -> None:
+    """Fill in rates and percentiles; what nothing happened for stays unset."""
+    message.throughput_per_second = meter.per_second
+    message.failure_ratio = meter.failure_ratio
+    for field, ms in (
+        (message.wait_p50, meter.wait_ms(0.5)),
+        (message.wait_p95, meter.wait_ms(0.95)),
+        (message.run_p50, meter.run_ms(0.5)),
+        (message.run_p95, meter.run_ms(0.95)),
+    ):
+        if ms is not None:
+            field.FromMicroseconds(round(ms * 1_000))
+            field.SetInParent()  # also when it is nothing: that was measured
+
+
+def _window(request: pb.StatsRequest) -> int:
+    if not request.HasField("window"):
+        return DEFAULT_WINDOW_MS
+    window = request.window
+    ms = window.seconds * 1_000 + window.nanos // 1_000_000
+    if not STEP_MS <= ms <= MAX_WINDOW_MS:
+        problem = f"must be from {STEP_MS // 1_000} s to {MAX_WINDOW_MS // 60_000} min"
+        raise InvalidRequest(f"window {problem}", [Violation("window", problem)])
+    return ms
 
 
 def _check_queues(queues: Sequence[str]) -> None:

@@ -179,7 +179,9 @@ def queue(message: job_service_pb2.QueueStats) -> values.QueueValue:
         per_second=message.throughput_per_second,
         failure_ratio=message.failure_ratio,
         wait_p50=span_of(message, "wait_p50"),
+        wait_p95=span_of(message, "wait_p95"),
         run_p50=span_of(message, "run_p50"),
+        run_p95=span_of(message, "run_p95"),
         oldest_waiting=span_of(message, "oldest_waiting_age"),
         total=message.total,
     )

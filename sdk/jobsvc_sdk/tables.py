@@ -92,6 +92,9 @@ class QueueTable(Table[QueueValue]):
         "completed",
         "failed",
         "cancelled",
+        "ended/s",
+        "wait p50",
+        "run p50",
         "oldest",
         "state",
     )
@@ -107,6 +110,9 @@ class QueueTable(Table[QueueValue]):
             item.completed,
             item.failed,
             item.cancelled,
+            f"{item.per_second:.3g}",
+            item.wait_p50,
+            item.run_p50,
             item.oldest_waiting,
             "paused" if item.paused else "open",
         )

@@ -257,7 +257,9 @@ class QueueValue:
         per_second: Jobs that ended per second, over the window asked for.
         failure_ratio: Failed of all that ended in the window, 0 to 1.
         wait_p50: Median time from ready to start; None when nothing started.
+        wait_p95: Nineteen of twenty started sooner; None when nothing started.
         run_p50: Median time of an attempt; None when nothing ended.
+        run_p95: Nineteen of twenty took less; None when nothing ended.
         oldest_waiting: Age of the oldest queued job; None when none waits.
         total: All of the above counts.
     """
@@ -274,7 +276,9 @@ class QueueValue:
     per_second: float = 0.0
     failure_ratio: float = 0.0
     wait_p50: timedelta | None = None
+    wait_p95: timedelta | None = None
     run_p50: timedelta | None = None
+    run_p95: timedelta | None = None
     oldest_waiting: timedelta | None = None
     total: int = 0
 

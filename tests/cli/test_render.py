@@ -102,6 +102,40 @@ def test_text_from_jobs_is_neither_markup_nor_control_code(capsys: pytest.Captur
     assert "\x07" not in shown
 
 
+def test_stats_show_rates_and_times_with_their_units(capsys: pytest.CaptureFixture[str]) -> None:
+    busy = QueueValue(
+        "reports",
+        queued=3,
+        per_second=12.345,
+        failure_ratio=0.25,
+        wait_p50=timedelta(0),
+        wait_p95=timedelta(milliseconds=12),
+        run_p50=timedelta(seconds=5),
+        run_p95=timedelta(minutes=20),
+    )
+
+    render.stats([busy, QueueValue("idle")])
+
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split("  ")[0] == "queue"
+    assert first.split() == [
+        "reports",
+        "3",
+        "0",
+        "12.3",
+        "25.0%",
+        "0",
+        "ms",
+        "12",
+        "ms",
+        "5",
+        "s",
+        "20",
+        "min",
+    ]
+    assert second.split() == ["idle", "0", "0", "0"]
+
+
 def test_queues_show_counts_by_state(capsys: pytest.CaptureFixture[str]) -> None:
     render.queues([QueueValue("reports", queued=3, completed=12, paused=True)])
 

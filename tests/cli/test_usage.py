@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from jobsvc.cli import ask, cli
 from tests.stack import clean_environment
 
-COMMANDS = ["dev", "server", "worker", "submit", "jobs", "show", "cancel", "queues"]
+COMMANDS = ["dev", "server", "worker", "submit", "jobs", "show", "cancel", "queues", "stats"]
 
 
 @pytest.fixture(autouse=True)

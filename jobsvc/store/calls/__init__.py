@@ -16,6 +16,7 @@ from jobsvc.store.calls.reading import PLACES as PLACES
 from jobsvc.store.calls.reading import QueueCounts as QueueCounts
 from jobsvc.store.calls.reading import count_log_lines as count_log_lines
 from jobsvc.store.calls.reading import counts as counts
+from jobsvc.store.calls.reading import meters as meters
 from jobsvc.store.calls.reading import page as page
 from jobsvc.store.calls.reading import queue_names as queue_names
 from jobsvc.store.calls.reading import read as read

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobsvc.model.job import Batch, Job
 from jobsvc.model.lifecycle import JobState
+from jobsvc.model.meter import Meter
 from jobsvc.store import records
 from jobsvc.store.calls.call import Call, strings
 from jobsvc.store.keys import Keys
@@ -90,6 +91,18 @@ def counts(queues: Sequence[str] = ()) -> Call[tuple[int, list[QueueCounts]]]:
         return reply[0], rows
 
     return Call(load("counts"), tuple(queues), parse)
+
+
+def meters(queues: Sequence[str], *, window_ms: int) -> Call[dict[str, Meter]]:
+    """What happened lately in up to some dozens of queues, by name; the window is rounded to ten seconds."""
+
+    def parse(reply: Sequence[Any]) -> dict[str, Meter]:
+        return {
+            row[0]: Meter.read(reply[0], {what: int(count) for what, count in records.pairs(row[1:]).items()})
+            for row in reply[1:]
+        }
+
+    return Call(load("meters"), (window_ms, *queues), parse)
 
 
 PLACES = {

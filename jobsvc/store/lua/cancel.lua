@@ -5,7 +5,7 @@ Returns per id: cancelled | requested | finished | missing
 Errors none
 Events control, watch:<id>, watch:<batch> ]]
 #flags allow-oom
-#include keys clock core finish staged
+#include keys clock core meter finish staged
 local answer = {}
 for i = 2, #ARGV do
   local id = ARGV[i]

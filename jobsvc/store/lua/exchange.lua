@@ -8,7 +8,7 @@ Returns {{ok | already | lost per report}, {per job: id, token, type, queue, att
 Errors none
 Events watch:<id>, watch:<batch> ]]
 #flags allow-oom
-#include keys clock core finish promote claim
+#include keys clock core meter finish promote claim
 local worker, request, lane, lease_ms, want = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local queues, at = {}, 8
 for i = 1, tonumber(ARGV[6]) do queues[i] = ARGV[at]; at = at + 1 end

@@ -7,7 +7,7 @@ Returns {created (1 | 0), state, version, create_ms, due_ms}; a job that exists 
 Errors ID_CONFLICT when the id is taken by a job of another type or with other arguments, or by a batch that is only
      staged; OOM at the memory limit
 Events watch:<id> ]]
-#include keys clock core finish staged
+#include keys clock core meter finish staged
 local id, type, queue = ARGV[1], ARGV[2], ARGV[3]
 local key = job_key(id)
 local found = redis.call('HMGET', key, 'state', 'version', 'create_ms', 'due_ms', 'type', 'batch')

@@ -7,7 +7,7 @@ Returns {promoted, reaped, leases moved on by this many ms}
 Errors none
 Events watch:<id>, watch:<batch> ]]
 #flags allow-oom
-#include keys clock core finish promote
+#include keys clock core meter finish promote
 local limit = tonumber(ARGV[4])
 local last = tonumber(redis.call('GETSET', P .. ':swept_ms', now) or now)
 local gap = now - last

@@ -1958,7 +1958,7 @@ class StatsRequest(_message.Message):
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
-        """Window of the rates. Not available yet."""
+        """How far rates and percentiles look back: 10 s to 15 min, in steps of 10 s. Unset means 1 min."""
 
     def __init__(
         self,
@@ -2058,9 +2058,9 @@ class QueueStats(_message.Message):
     paused: _builtins.bool
     """Nothing is started from the queue."""
     throughput_per_second: _builtins.float
-    """Jobs that ended within the window, per second; 0 when not measured."""
+    """Jobs that ended within the window, per second."""
     failure_ratio: _builtins.float
-    """Share of the jobs that ended within the window and failed, 0 to 1; 0 when not measured."""
+    """Share of the jobs that ended within the window and failed, 0 to 1; 0 when none ended."""
     total: _builtins.int
     """waiting + active + delayed + blocked + completed + failed + cancelled, all kept now."""
     completed_ever: _builtins.int
@@ -2071,19 +2071,19 @@ class QueueStats(_message.Message):
     """Jobs that were cancelled since the queue exists; only grows."""
     @_builtins.property
     def wait_p50(self) -> _duration_pb2.Duration:
-        """Median time from ready to start within the window; unset when not measured."""
+        """Median time from ready to start within the window, to about 3 %; unset when nothing started."""
 
     @_builtins.property
     def wait_p95(self) -> _duration_pb2.Duration:
-        """Time from ready to start that 19 of 20 jobs stayed below; unset when not measured."""
+        """Time from ready to start that 19 of 20 jobs stayed below; unset when nothing started."""
 
     @_builtins.property
     def run_p50(self) -> _duration_pb2.Duration:
-        """Median time of an attempt within the window; unset when not measured."""
+        """Median time of an attempt that ended within the window, to about 3 %; unset when none did."""
 
     @_builtins.property
     def run_p95(self) -> _duration_pb2.Duration:
-        """Time of an attempt that 19 of 20 stayed below; unset when not measured."""
+        """Time of an attempt that 19 of 20 stayed below; unset when none ended."""
 
     @_builtins.property
     def oldest_waiting_age(self) -> _duration_pb2.Duration:

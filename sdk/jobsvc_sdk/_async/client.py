@@ -287,11 +287,17 @@ class AsyncClientCore:
                 break
         return JobTable(found)
 
-    async def queues(self) -> QueueTable:
-        """Count the jobs of each queue by state."""
-        answer = await self._transport.call(
-            lambda: self._transport.jobs.Stats, pb.StatsRequest(), doing="Stats"
-        )
+    async def queues(self, *, window: Span | None = None) -> QueueTable:
+        """Count the jobs of each queue by state, and measure how fast they go.
+
+        Args:
+            window: How far rates and percentiles look back, ``timedelta`` or seconds, from 10 s to 15 min; None takes a
+                minute.
+        """
+        request = pb.StatsRequest()
+        if window is not None:
+            request.window.CopyFrom(_requests.span(window, "window"))
+        answer = await self._transport.call(lambda: self._transport.jobs.Stats, request, doing="Stats")
         return QueueTable(_convert.queue(message) for message in answer.queues)
 
     async def job_types(self, *, patience_s: float | None = None) -> JobTypeTable:

@@ -7,14 +7,17 @@ end
 
 local HANDED = { 'token', 'type', 'queue', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec' }
 
-local function start(id, queue, worker, lease_ms)
+-- score: the place that the job had in the line, see ready_score.
+local function start(id, queue, worker, lease_ms, score)
   local key = job_key(id)
-  local r = redis.call('HMGET', key, 'state', 'version', 'type', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec')
+  local r = redis.call('HMGET', key, 'state', 'version', 'type', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec',
+    'priority')
   if r[1] ~= 'queued' then return nil end
   local version, attempt = r[2] + 1, (r[4] or 0) + 1
   redis.call('HSET', key, 'state', 'processing', 'version', version, 'token', version, 'attempt', attempt,
     'start_ms', now, 'worker', worker)
   redis.call('ZADD', queue_key(queue, 'leases'), now + lease_ms, id)
+  meter(queue, 'w', now - score - (HEAD_START[r[10]] or 0))
   moved(id, version, 'queued', 'processing', r[6])
   return hand_over(id, { tostring(version), r[3], queue, attempt, r[5], r[6], r[7], r[8], r[9] })
 end
@@ -40,7 +43,7 @@ local function claim(worker, request, lane, lease_ms, want, queues)
       local popped = redis.call('ZPOPMIN', ready, want - #jobs)
       if #popped == 0 then break end
       for i = 1, #popped, 2 do
-        local job = start(popped[i], queue, worker, lease_ms)
+        local job = start(popped[i], queue, worker, lease_ms, popped[i + 1])
         if job then jobs[#jobs + 1] = job; ids[#ids + 1] = popped[i] end
       end
     end

@@ -7,10 +7,14 @@ local function record_attempt(id, attempt, worker, start_ms, outcome, error_json
   redis.call('LTRIM', part_key(id, 'attempts'), -50, -1)
 end
 
-local function close_job(id, queue, state, version, batch)
+local LETTER = { completed = 'c', failed = 'f', cancelled = 'x' }
+
+-- ran_ms: length of the attempt that ended with the job, nil when none did.
+local function close_job(id, queue, state, version, batch, ran_ms)
   redis.call('HSET', job_key(id), 'state', state, 'version', version, 'end_ms', now)
   redis.call('ZADD', queue_key(queue, state), now, id)
   redis.call('HINCRBY', queue_key(queue, 'counters'), state, 1)
+  meter(queue, LETTER[state], ran_ms)
   if state == 'failed' and batch and batch ~= '' then
     redis.call('LPUSH', batch_part(batch, 'failures'), id)
     redis.call('LTRIM', batch_part(batch, 'failures'), 0, 4)
@@ -47,10 +51,10 @@ local function finish(id, token, outcome, delay_ms, body)
   local state = outcome
   if outcome == 'completed' then
     if body ~= '' then redis.call('SET', part_key(id, 'result'), body) end
-    close_job(id, queue, 'completed', version, batch)
+    close_job(id, queue, 'completed', version, batch, now - r[8])
   elseif outcome == 'failed' or outcome == 'cancelled' then
     record_attempt(id, attempt, r[9], r[8], outcome, body)
-    close_job(id, queue, outcome, version, batch)
+    close_job(id, queue, outcome, version, batch, now - r[8])
   elseif outcome == 'released' then
     redis.call('HINCRBY', job_key(id), 'attempt', -1)
     if delay_ms > 0 then
@@ -64,6 +68,7 @@ local function finish(id, token, outcome, delay_ms, body)
     if outcome == 'retried' then
       record_attempt(id, attempt, r[9], r[8], outcome, body)
       redis.call('HINCRBY', queue_key(queue, 'counters'), 'retried', 1)
+      meter(queue, 'r', now - r[8])
     else
       redis.call('HINCRBY', job_key(id), 'attempt', -1)
     end
