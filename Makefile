@@ -33,6 +33,10 @@ notebook: setup  ## open the first notebook in JupyterLab, with `jobsvc dev` run
 test: setup  ## run every test; PYTEST_ARGS='-k word' chooses
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: test-long
+test-long: setup  ## make 100,000 random moves in Redis and in the reference model, and compare
+	@HISTORY_STEPS=100000 $(BIN)/python -m pytest -s tests/store/test_history.py
+
 .PHONY: check
 check: setup check-code check-proto test  ## what CI runs: lint, types, layers, contract, generated code, then every test
 

@@ -1,0 +1,198 @@
+"""A machine that makes random histories: each move is made in the store and in the reference model, and compared."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from jobsvc.model.job import NewBatch, Priority
+from jobsvc.model.lifecycle import JobState, Outcome
+from jobsvc.store import calls
+from jobsvc.store.calls import Claim, Report
+from tests.store.bench import Bench
+from tests.store.reference import Reference
+
+QUEUES = ("q", "p")
+WORKERS = ("w1", "w2")
+LATER_MS = 600_000
+REPORTED = tuple(outcome for outcome in Outcome if outcome is not Outcome.LOST)
+_queues = st.sampled_from(QUEUES)
+
+
+class History(RuleBasedStateMachine):
+    """Jobs of two queues, two workers, and time that passes when the history says so.
+
+    Attributes:
+        make_bench: Makes a store that nobody else uses; set before a run.
+        steps: Moves of all histories so far.
+    """
+
+    make_bench: ClassVar[Callable[[], Bench]]
+    steps: ClassVar[int] = 0
+    claims = Bundle("claims")
+    stale = Bundle("stale")
+
+    @initialize()
+    def begin(self) -> None:
+        self.bench = type(self).make_bench()
+        self.reference = Reference()
+        self.versions: dict[str, int] = {}
+        self.numbers = itertools.count(1)
+        type(self).steps -= 1  # what is looked at before the first move
+
+    def teardown(self) -> None:
+        self.bench.store.close()
+
+    # -- submitting -----------------------------------------------------------------------------------------------
+
+    @rule(queue=_queues, priority=st.sampled_from(Priority), delayed=st.booleans(), again=st.booleans())
+    def submit(self, queue: str, priority: Priority, delayed: bool, again: bool) -> None:
+        job_id = f"j{next(self.numbers)}"
+        job = self.bench.new(job_id, queue=queue, priority=priority, delay_ms=LATER_MS if delayed else 0)
+        assert self.bench.run(calls.submit(job)).created
+        if again:
+            assert not self.bench.run(calls.submit(job)).created
+        self.reference.submit(job_id, delayed=delayed, queue=queue, priority=priority)
+
+    @rule(
+        queue=_queues,
+        delays=st.lists(st.booleans(), min_size=1, max_size=4),
+        abort=st.booleans(),
+        again=st.booleans(),
+    )
+    def submit_batch(self, queue: str, delays: list[bool], abort: bool, again: bool) -> None:
+        batch = f"b{next(self.numbers)}"
+        jobs = [
+            self.bench.new(f"{batch}.{index}", queue=queue, delay_ms=LATER_MS if delayed else 0)
+            for index, delayed in enumerate(delays)
+        ]
+        stages = calls.stage(NewBatch(id=batch), len(jobs), list(enumerate(jobs)))
+        for stage in stages * (2 if again else 1):
+            assert not self.bench.run(stage).committed
+        if abort:
+            assert self.bench.run(calls.abort(batch))
+            return
+        assert self.bench.run(calls.commit(batch)).created
+        assert not (again and self.bench.run(calls.commit(batch)).created)
+        for index, delayed in enumerate(delays):
+            self.reference.submit(f"{batch}.{index}", delayed=delayed, queue=queue, batch=batch)
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    @rule(
+        target=claims,
+        worker=st.sampled_from(WORKERS),
+        lane=st.sampled_from(calls.CLAIM_LANES),
+        want=st.integers(1, 4),
+        queues=st.permutations(QUEUES),
+        again=st.booleans(),
+    )
+    def claim(self, worker: str, lane: str, want: int, queues: Sequence[str], again: bool) -> Any:
+        request = f"r{next(self.numbers)}"
+        expected = self.reference.expected_starts(want, queues)
+        got = self.bench.claim(want, worker=worker, request=request, lane=lane, queues=queues)
+        if again:
+            assert self.bench.claim(want, worker=worker, request=request, lane=lane, queues=queues) == got
+        for queue in queues:
+            chosen = [claim.job_id for claim in got if claim.queue == queue]
+            assert len(chosen) == expected[queue]
+            self.reference.check_order(queue, chosen)
+        for claim in got:
+            job = self.reference.start(claim.job_id, claim.token)
+            assert (claim.attempt, claim.lost_attempts) == (job.attempt, job.lost)
+        return multiple(*got)
+
+    def _report(self, claim: Claim, outcome: Outcome, delay_ms: int) -> str:
+        body = "1" if outcome is Outcome.COMPLETED else '{"category":"application"}'
+        return self.bench.exchange(Report(claim.job_id, claim.token, outcome, delay_ms, body)).replies[0]
+
+    @rule(
+        target=stale,
+        claim=consumes(claims),
+        outcome=st.sampled_from(REPORTED),
+        delayed=st.booleans(),
+        again=st.booleans(),
+    )
+    def report(self, claim: Claim, outcome: Outcome, delayed: bool, again: bool) -> Claim:
+        delayed = delayed or outcome in (Outcome.RETRIED, Outcome.SNOOZED)
+        delay_ms = LATER_MS if delayed else 0
+        expected = self.reference.report(claim.job_id, claim.token, outcome, delayed=delayed)
+        assert self._report(claim, outcome, delay_ms) == expected
+        assert not again or self._report(claim, outcome, delay_ms) == (
+            "already" if expected == "ok" else expected
+        )
+        return claim
+
+    @rule(claim=stale)
+    def report_late(self, claim: Claim) -> None:
+        expected = self.reference.report(claim.job_id, claim.token, Outcome.COMPLETED, delayed=False)
+        assert self._report(claim, Outcome.COMPLETED, 0) == expected
+        assert expected != "ok"
+
+    @rule(data=st.data(), again=st.booleans())
+    def cancel(self, data: st.DataObject, again: bool) -> None:
+        job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
+        for _ in range(2 if again else 1):
+            assert self.bench.cancel(job_id) == [self.reference.cancel(job_id)]
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    @rule(share=st.floats(0, 1), by_sweep=st.booleans())
+    def time_passes_for_scheduled_jobs(self, share: float, by_sweep: bool) -> None:
+        waiting = self.reference.in_state(JobState.SCHEDULED)
+        due = waiting[: round(share * len(waiting))]
+        for job_id in due:
+            self.bench.make_due(job_id, self.reference.jobs[job_id].queue, at_ms=self.bench.now_ms() - 1)
+        if by_sweep:
+            assert self.bench.sweep().promoted == len(due)
+        else:
+            self.bench.exchange(queues=QUEUES)
+        self.reference.become_due(due)
+
+    @rule(share=st.floats(0, 1), again=st.booleans())
+    def leases_end(self, share: float, again: bool) -> None:
+        held = self.reference.in_state(JobState.PROCESSING)
+        lost = held[: round(share * len(held))]
+        for job_id in lost:
+            self.bench.expire(job_id, self.reference.jobs[job_id].queue)
+        assert self.bench.sweep().reaped == len(lost)
+        assert not again or self.bench.sweep().reaped == 0
+        self.reference.lose(lost)
+
+    # -- what must hold -------------------------------------------------------------------------------------------
+
+    @invariant()
+    def store_agrees_with_the_reference(self) -> None:
+        type(self).steps += 1
+        found = self.bench.run(calls.read(list(self.reference.jobs), full=True))
+        for (job_id, expected), job in zip(self.reference.jobs.items(), found, strict=True):
+            assert job is not None, job_id
+            assert (job.state, job.queue, job.attempt, job.lost_attempts) == (
+                expected.state,
+                expected.queue,
+                expected.attempt,
+                expected.lost,
+            )
+            assert job.version >= self.versions.get(job_id, 1)
+            assert (job.cancel is not None) == expected.told
+            assert [attempt.outcome for attempt in job.attempts] == expected.outcomes
+            self.versions[job_id] = job.version
+
+    @invariant()
+    def everything_is_in_one_place_and_counted(self) -> None:
+        self.bench.check()
+
+    @invariant()
+    def stats_equal_a_recount(self) -> None:
+        rows = {row.queue: row for row in self.bench.run(calls.counts())[1]}
+        for queue in self.reference.queues():
+            row, states = rows[queue], self.reference.counts(queue)
+            for state in (state for state in JobState if state is not JobState.BLOCKED):
+                assert getattr(row, state) == states[state]
+            for state in (state for state in JobState if state.terminal):
+                assert row.ever.get(state, 0) == self.reference.ended_ever[queue, state]
+            assert row.ever.get("lost", 0) == self.reference.lost_ever[queue]
