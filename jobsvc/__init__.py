@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from jobsvc.worker import Retry as Retry
     from jobsvc.worker import current_job as current_job
     from jobsvc.worker import handler as handler
+    from jobsvc.worker import queue as queue
     from jobsvc.worker import track as track
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Cancelled", "Fail", "Retry", "__version__", "current_job", "handler", "track"]
+__all__ = ["Cancelled", "Fail", "Retry", "__version__", "current_job", "handler", "queue", "track"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ them once, at the start, and reports every wrong one together: which, where it s
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -27,6 +28,7 @@ from pydantic_settings import (
 )
 
 from jobsvc.model.errors import ConfigurationError
+from jobsvc.model.queue import BadSetting, check_queue_name, settings_from_words
 
 PREFIX = "JOBSVC_"
 FILE_VARIABLE = "JOBSVC_CONFIG"
@@ -47,6 +49,34 @@ def _duration(value: object) -> timedelta:
 def _names(value: object) -> object:
     if isinstance(value, str):
         return [name for name in (part.strip() for part in value.split(",")) if name]
+    return value
+
+
+def _json(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f'expected JSON such as {{"pdf": {{"max_concurrency": 3}}}}: {error}') from None
+    return value
+
+
+def _queues(value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name, words in value.items():
+        try:
+            check_queue_name(name)
+            settings_from_words(words)
+        except BadSetting as error:
+            raise ValueError(f"queue {name}: {error}") from None
+    return value
+
+
+def _queue_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        try:
+            check_queue_name(name)
+        except BadSetting as error:
+            raise ValueError(error.problem) from None
     return value
 
 
@@ -74,6 +104,13 @@ Duration = Annotated[
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), PlainSerializer(",".join)]
 Address = Annotated[str, AfterValidator(_address)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
+Queues = Annotated[
+    dict[str, dict[str, Any]],
+    NoDecode,
+    BeforeValidator(_json),
+    AfterValidator(_queues),
+    PlainSerializer(json.dumps),
+]
 MINUTE = timedelta(minutes=1)
 
 
@@ -91,8 +128,10 @@ class Settings(BaseSettings):
 
     imports: Names = ()
     """Modules that define handlers; a worker imports them. Empty: `jobsvc dev` takes the samples."""
-    queues: Names = ()
+    queues: Annotated[Names, AfterValidator(_queue_names)] = ()
     """Queues that a worker serves; empty for all queues of its handlers."""
+    queue: Queues = Field(default_factory=dict)
+    """Settings of queues by name: in the file as tables ``[queue.NAME]``, in the environment as JSON."""
     processes: int = Field(1, ge=1, le=256)
     """Worker processes."""
     threads: int = Field(default_factory=lambda: min(8, max(4, os.cpu_count() or 1)), ge=1, le=1024)
@@ -113,10 +152,16 @@ class Settings(BaseSettings):
     """Most jobs in one batch."""
     retention_completed: Duration = Field(timedelta(hours=24), ge=timedelta(seconds=1))
     """How long a completed job can be read."""
+    retention_completed_count: int = Field(0, ge=0)
+    """How many completed jobs of a queue are kept, the newest; 0 for no limit. Those younger than ten minutes stay."""
     retention_cancelled: Duration = Field(timedelta(hours=24), ge=timedelta(seconds=1))
     """How long a cancelled job can be read."""
+    retention_cancelled_count: int = Field(0, ge=0)
+    """How many cancelled jobs of a queue are kept; 0 for no limit."""
     retention_failed: Duration = Field(timedelta(days=7), ge=timedelta(seconds=1))
     """How long a failed job can be read."""
+    retention_failed_count: int = Field(0, ge=0)
+    """How many failed jobs of a queue are kept; 0 for no limit."""
     heartbeat: Duration = Field(timedelta(seconds=15), ge=timedelta(seconds=1), le=10 * MINUTE)
     """How often a stream without news says that it is alive."""
     stream_interval: Duration = Field(timedelta(milliseconds=200), ge=timedelta(milliseconds=10), le=MINUTE)

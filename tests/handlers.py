@@ -191,6 +191,12 @@ def _note(path: str, text: str = "ran") -> None:
         file.write(f"{text} {current_job().id} {current_job().attempt} {os.getpid()}\n")
 
 
+def _stamp(path: str, text: str) -> None:
+    """Append a line to a file: what, and when, in nanoseconds of the clock that all processes share."""
+    with Path(path).open("a") as file:
+        file.write(f"{text} {time.monotonic_ns()}\n")
+
+
 def _await(path: str) -> None:
     """Wait until a file is there, with checkpoints."""
     while not Path(path).exists():
@@ -293,6 +299,7 @@ STEPS: dict[str, Callable[..., Any]] = {
         _haunt,
         _look_in_threads,
         _note,
+        _stamp,
         _await,
         _await_deaf,
         _await_gate_of_attempt,

@@ -58,7 +58,7 @@ def test_load_reports_every_wrong_setting_and_its_place(
 ) -> None:
     (tmp_path / "jobsvc.toml").write_text('lease = "soon"\nthread = 4\n')
     monkeypatch.setenv("JOBSVC_PROCESSES", "many")
-    monkeypatch.setenv("JOBSVC_QUEUE", "reports")
+    monkeypatch.setenv("JOBSVC_QUEUESS", "reports")
 
     with pytest.raises(ConfigurationError) as caught:
         config.load(listen="7443", redis_url="http://user:secret@host")
@@ -68,7 +68,8 @@ def test_load_reports_every_wrong_setting_and_its_place(
     assert "jobsvc.toml: thread: there is no such setting; did you mean threads?" in message
     assert "environment variable JOBSVC_PROCESSES" in message
     assert (
-        "environment variable JOBSVC_QUEUE: there is no such setting; did you mean JOBSVC_QUEUES?" in message
+        "environment variable JOBSVC_QUEUESS: there is no such setting; did you mean JOBSVC_QUEUES?"
+        in message
     )
     assert "option listen: expected HOST:PORT" in message
     assert "option redis_url: expected a URL" in message
@@ -103,3 +104,44 @@ def test_settings_go_through_the_environment_of_a_child(monkeypatch: pytest.Monk
 
 def test_settings_do_not_show_the_password() -> None:
     assert "secret" not in repr(config.load(redis_url="redis://user:secret@host"))
+
+
+@pytest.mark.parametrize(
+    ("queues", "problem"),
+    [
+        ('{"pdf": {"max_concurrency": -1}}', "queue pdf: max_concurrency is -1"),
+        ('{"pdf": {"max_concurency": 1}}', "queue pdf: max_concurency is no setting of a queue"),
+        ('{"pdf": {"rate": "fast"}}', "write it as 20/min"),
+        ('{"pdf": {"burst": 2}}', "burst goes with rate"),
+        ('{"pdf": {"timeout": "soon"}}', "write a duration"),
+        ('{"pdf": {"priority": "highest"}}', "it can be low, medium, high, urgent"),
+        ('{"p d f": {}}', "1 to 128 characters"),
+        ("{", "expected JSON"),
+    ],
+)
+def test_wrong_settings_of_queues_are_named(
+    monkeypatch: pytest.MonkeyPatch, queues: str, problem: str
+) -> None:
+    monkeypatch.setenv("JOBSVC_QUEUE", queues)
+
+    with pytest.raises(ConfigurationError) as caught:
+        config.load()
+
+    assert "environment variable JOBSVC_QUEUE" in caught.value.message
+    assert problem in caught.value.message
+
+
+def test_queues_stand_in_the_file_as_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "jobsvc.toml"
+    path.write_text('[queue.pdf]\nmax_concurrency = 3\nrate = "20/min"\nkeep_failed_for = "7d"\n')
+    monkeypatch.setenv("JOBSVC_CONFIG", str(path))
+
+    settings = config.load()
+
+    assert settings.queue == {"pdf": {"max_concurrency": 3, "rate": "20/min", "keep_failed_for": "7d"}}
+    assert config.Settings(queue=settings.environment()["JOBSVC_QUEUE"]).queue == settings.queue
+
+
+def test_malformed_queue_names_of_a_worker_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="1 to 128 characters"):
+        config.load(queues="a b,c")

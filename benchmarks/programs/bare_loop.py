@@ -34,7 +34,7 @@ def main(port: int, namespace: str) -> None:
             call = calls.exchange(
                 "bare", str(number), lease_ms=LEASE_MS, reports=reports, want=1, queues=[QUEUE]
             )
-            _, claims, _ = connection.ask(*words_of(call, keys))
+            _, claims, *_ = connection.ask(*words_of(call, keys))
             reports = []
             for job_id, token, *_, arguments, _ in claims:
                 stamp(json.loads(arguments)["sent_ns"])

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 STATES = ("blocked", "scheduled", "queued", "processing", "completed", "failed", "cancelled")
 PRIORITIES = ("urgent", "high", "medium", "low")
 
-_ADDRESS = click.option(
-    "--address", envvar="JOBSVC_ADDRESS", metavar="HOST:PORT", help="The server. [127.0.0.1:7443]"
+ADDRESS = click.option(
+    "--address", envvar="JOBSVCADDRESS", metavar="HOST:PORT", help="The server. [127.0.0.1:7443]"
 )
 _QUEUE = click.option("--queue", metavar="NAME", help="Only this queue.")
 
 
-def _connect(address: str | None) -> Client:
+def connect(address: str | None) -> Client:
+    """Return a client of the server at an address; none takes that of the environment."""
     from jobsvc_sdk import connect
 
     return connect(address)
@@ -39,7 +40,7 @@ def _connect(address: str | None) -> Client:
 @click.option("--title", metavar="TEXT", help="A name for people.")
 @click.option("--job-id", metavar="ID", help="An id of your choice; the same id is the same job.")
 @click.option("--watch", is_flag=True, help="Show its progress until it ends, then its result.")
-@_ADDRESS
+@ADDRESS
 def submit(
     job_type: str,
     pairs: tuple[str, ...],
@@ -53,7 +54,7 @@ def submit(
     A VALUE that is JSON is taken as such (3, true, null, ["a", "b"]), any other as text. Prints the job's id.
     """
     arguments = _arguments(pairs, json_text)
-    with _connect(address) as client:
+    with connect(address) as client:
         job = client.submit(job_type, arguments, **{name: value for name, value in options.items() if value})
         click.echo(job.id)
         if watch:
@@ -67,12 +68,12 @@ def submit(
 @click.option("--batch", metavar="ID", help="Only jobs of this batch.")
 @click.option("--type", "job_type", metavar="TYPE", help="Only jobs of this type.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
-@_ADDRESS
+@ADDRESS
 def jobs(address: str | None, **filters: Any) -> None:
     """List jobs, the newest first."""
     from jobsvc.cli import render
 
-    with _connect(address) as client:
+    with connect(address) as client:
         found = client.jobs(**{name: value for name, value in filters.items() if value is not None})
         render.jobs([job.status for job in found])
 
@@ -88,12 +89,12 @@ def jobs(address: str | None, **filters: Any) -> None:
     metavar="N",
     help="Show the last N lines that it logged.",
 )
-@_ADDRESS
+@ADDRESS
 def show(job_id: str, lines: int, address: str | None) -> None:
     """Show one job: its state, attempts, error, result and last log lines."""
     from jobsvc.cli import render
 
-    with _connect(address) as client:
+    with connect(address) as client:
         job = client.job(job_id)
         render.job(job.status, job.logs()[-lines:] if lines else [])
 
@@ -101,10 +102,10 @@ def show(job_id: str, lines: int, address: str | None) -> None:
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the job.")
-@_ADDRESS
+@ADDRESS
 def cancel(job_id: str, reason: str, address: str | None) -> None:
     """Cancel a job. One that has ended stays as it is."""
-    with _connect(address) as client:
+    with connect(address) as client:
         job = client.job(job_id)
         accepted = job.cancel(reason)
         if not accepted:
@@ -116,12 +117,12 @@ def cancel(job_id: str, reason: str, address: str | None) -> None:
 
 
 @click.command()
-@_ADDRESS
+@ADDRESS
 def queues(address: str | None) -> None:
     """Show how many jobs each queue has in which state."""
     from jobsvc.cli import render
 
-    with _connect(address) as client:
+    with connect(address) as client:
         render.queues(client.queues())
 
 
@@ -134,12 +135,12 @@ def queues(address: str | None) -> None:
     metavar="SECONDS",
     help="How far to look back.",
 )
-@_ADDRESS
+@ADDRESS
 def stats(window: int, address: str | None) -> None:
     """Show how many jobs of each queue end in a second, and how long they wait and run."""
     from jobsvc.cli import render
 
-    with _connect(address) as client:
+    with connect(address) as client:
         render.stats(client.queues(window=window))
 
 

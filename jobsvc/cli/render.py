@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from jobsvc_sdk._queue_words import QueueInfo
     from jobsvc_sdk.values import ErrorValue, JobStatus, LogLine, QueueValue
 
 STYLES = {
@@ -88,6 +89,29 @@ def queues(found: Iterable[QueueValue]) -> None:
         cells = [Text(str(count), style="dim" if not count else "") for count in counts]
         table.add_row(_plain(name), *cells)
     _console().print(table if rows else "no queues yet")
+
+
+def queue(info: QueueInfo) -> None:
+    """Print the settings of a queue."""
+    facts = {
+        "queue": info.name,
+        "state": f"paused: {info.pause_reason or 'no reason given'}" if info.paused else "open",
+        "at once": info.max_concurrency,
+        "per worker": info.max_concurrency_per_worker,
+        "rate": f"{info.rate}, {info.burst or 1:g} at one instant" if info.rate else None,
+        "waiting": f"at most {info.max_waiting}" if info.max_waiting else None,
+        "timeout": _length(info.timeout),
+        "priority": info.priority,
+        "attempts": info.max_attempts,
+        "back-off": " to ".join(filter(None, (_length(info.backoff), _length(info.max_backoff)))),
+        "kept for": ", ".join(f"{state} {_length(age)}" for state, age in (info.keep_for or {}).items()),
+        "kept most": ", ".join(f"{state} {count}" for state, count in (info.keep_count or {}).items()),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(name, style="dim"), _plain(str(value)))
+    _console().print(table)
 
 
 def stats(found: Iterable[QueueValue]) -> None:

@@ -20,6 +20,8 @@ class JobType:
         result_schema: JSON Schema of the result, as text; empty when unknown.
         timeout_ms: Limit for one attempt, milliseconds; 0 for none.
         isolation: ``process`` or ``thread``.
+        explicit: What the handler itself says, out of ``timeout``, ``retry`` and ``priority``: over these the settings
+            of a queue have no say.
     """
 
     name: str
@@ -31,6 +33,7 @@ class JobType:
     retry: RetryPolicy = RetryPolicy()
     priority: Priority = Priority.MEDIUM
     isolation: str = "process"
+    explicit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,10 @@
     ├── NotFound
     │   ├── JobNotFound
     │   ├── BatchNotFound
-    │   └── JobTypeNotFound
+    │   ├── JobTypeNotFound
+    │   └── QueueNotFound
+    ├── QueueFull               as many jobs wait in the queue as it takes
+    ├── EtagMismatch            somebody else changed it first
     ├── IdConflict              the id is taken by another request
     ├── FeatureNotAvailable     this server cannot do that yet
     ├── StoreUnavailable        Redis cannot be reached
@@ -99,6 +102,24 @@ class JobTypeNotFound(NotFound):
     """No worker has ever published this job type."""
 
     reason = "JOB_TYPE_NOT_FOUND"
+
+
+class QueueNotFound(NotFound):
+    """No job was ever submitted to this queue, and nobody gave it settings."""
+
+    reason = "QUEUE_NOT_FOUND"
+
+
+class QueueFull(JobsvcError):
+    """As many jobs wait in the queue as its setting ``max_waiting`` allows; nothing was queued."""
+
+    reason = "QUEUE_FULL"
+
+
+class EtagMismatch(JobsvcError):
+    """What should be changed is not what the caller has seen: somebody else changed it first."""
+
+    reason = "ETAG_MISMATCH"
 
 
 class IdConflict(JobsvcError):

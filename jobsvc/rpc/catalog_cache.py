@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from jobsvc.model.catalog import JobType, WorkerInfo
 from jobsvc.model.errors import JobTypeNotFound, UnknownJobType, Violation
+from jobsvc.model.queue import Queue
 from jobsvc.rpc.arguments import ArgumentsSchema
 from jobsvc.rpc.conversion import spec_template
 from jobsvc.store import calls
@@ -35,7 +36,7 @@ class KnownType:
 
 
 class CatalogCache:
-    """Job types by name, and how many live workers can run each.
+    """Job types by name, queues with their settings, and how many live workers can run each.
 
     Types are read again when a worker announces a change; who lives is at most ``LIVENESS_S`` old.
     """
@@ -48,11 +49,13 @@ class CatalogCache:
         self._workers: list[WorkerInfo] = []
         self._live: Mapping[str, int] = {}
         self._live_until = 0.0
+        self._queues: dict[str, Queue] = {}
+        self._queues_until = 0.0
         self._reading_live: asyncio.Task[None] | None = None
 
     def invalidate(self, _: str = "") -> None:
         """Something changed: read again at the next use."""
-        self._types_until = self._live_until = 0.0
+        self._types_until = self._live_until = self._queues_until = 0.0
 
     async def find(self, name: str) -> KnownType:
         """Return a job type.
@@ -77,6 +80,19 @@ class CatalogCache:
                 nearest=",".join(nearest),
             )
         return known
+
+    async def queue(self, name: str) -> Queue:
+        """Return a queue with its settings; one that nobody gave settings has the defaults."""
+        if time.monotonic() > self._queues_until:
+            self._queues, self._queues_until = {}, time.monotonic() + TYPES_S
+        queue = self._queues.get(name)
+        if queue is None:
+            known, queue = (
+                self._queues,
+                await self._store.run(calls.read_queue_settings(self._store.keys, name)),
+            )
+            known[name] = queue  # forgotten with the others if something changed meanwhile
+        return queue
 
     async def describe(self, name: str) -> JobType:
         """Return a job type that is asked for by name.

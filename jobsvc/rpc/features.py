@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from jobsvc.model.errors import FeatureNotAvailable
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
+from jobsvc_proto.v1 import queue_service_pb2 as queue_pb
 
 LATER: Mapping[type[Message], frozenset[str]] = {
     pb.SubmitRequest: frozenset({"dedup"}),
@@ -19,6 +20,8 @@ LATER: Mapping[type[Message], frozenset[str]] = {
     common_pb2.RetryPolicy: frozenset({"delays", "rules"}),
     pb.SubmitBatchRequest: frozenset({"stagger", "failure_threshold", "callback"}),
     pb.WatchTarget: frozenset({"parent_job_id", "filter"}),
+    queue_pb.Queue: frozenset({"group_weights", "max_concurrency_per_group"}),
+    queue_pb.RateLimit: frozenset({"per_key"}),
     pb.CancelRequest: frozenset({"include_children"}),
 }
 """Message -> fields that are not available yet."""

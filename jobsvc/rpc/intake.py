@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.model.errors import InvalidRequest, Violation
 from jobsvc.model.ids import check_id
 from jobsvc.model.job import NewJob, Priority
+from jobsvc.model.queue import QueueSettings
 from jobsvc.model.retry import RetryOverride
 from jobsvc.rpc.arguments import parse_arguments
 from jobsvc.rpc.catalog_cache import CatalogCache, KnownType
@@ -33,6 +36,8 @@ MAX_LABELS = 64
 MAX_LABEL_KEY = 64
 MAX_LABEL_VALUE = 256
 MAX_ERROR_TYPES = 100
+
+NO_SETTINGS = QueueSettings()
 
 _QUEUE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _PRIORITIES: Mapping[int, Priority] = {number: priority for priority, number in PRIORITIES.items()}
@@ -76,15 +81,34 @@ class Intake:
             raise InvalidRequest(f"the job type {problem}", [Violation("spec.job_type", problem)])
         refuse_later(spec, "spec.")
         known = await self._catalog.find(name)
+        queue = await self._catalog.queue(spec.queue if _QUEUE.fullmatch(spec.queue) else known.type.queue)
         text = _arguments_text(spec)
         problems = known.schema.check(parse_arguments(text, self._limit_bytes))
         new = _new_job(spec, known, text, job_id, from_request_id, problems, now_ms)
+        if queue.settings != NO_SETTINGS:
+            new = with_queue_defaults(new, spec, known, queue.settings)
         if problems:
             first = problems[0]
             others = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
             field = first.field.removeprefix("spec.")
             raise InvalidRequest(f"{name}: {field} {first.description}{others}", problems, job_type=name)
         return new, known
+
+
+def with_queue_defaults(new: NewJob, spec: pb.JobSpec, known: KnownType, settings: QueueSettings) -> NewJob:
+    """Give a job what its queue sets for jobs whose caller and handler set nothing."""
+    own = known.type.explicit
+    changes: dict[str, Any] = {}
+    if settings.timeout_ms and not new.timeout_ms and "timeout" not in own:
+        changes["timeout_ms"] = settings.timeout_ms
+    if settings.priority and not spec.priority and "priority" not in own:
+        changes["priority"] = settings.priority
+    if "retry" not in own:
+        if settings.max_attempts and not new.max_attempts:
+            changes["max_attempts"] = settings.max_attempts
+        if (settings.backoff_ms or settings.max_backoff_ms) and new.retry is None:
+            changes["retry"] = RetryOverride(settings.backoff_ms or None, settings.max_backoff_ms or None)
+    return replace(new, **changes) if changes else new
 
 
 def check_request_id(value: str) -> None:

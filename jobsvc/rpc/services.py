@@ -15,6 +15,7 @@ from jobsvc.rpc.catalog_cache import CatalogCache
 from jobsvc.rpc.intake import Intake
 from jobsvc.rpc.listing import Listing
 from jobsvc.rpc.logs import StreamLogs
+from jobsvc.rpc.queues import Queues
 from jobsvc.rpc.read import Reader
 from jobsvc.rpc.stats import Stats
 from jobsvc.rpc.submit import Submit
@@ -61,11 +62,23 @@ def services(parts: Parts) -> list[tuple[ServiceDescriptor, Methods]]:
             },
         ),
         # A service gets a module of its own with its first method.
-        (_service(queue_service_pb2, "QueueService"), {}),
+        (_service(queue_service_pb2, "QueueService"), _queue_methods(parts)),
         (_service(schedule_service_pb2, "ScheduleService"), {}),
         (_service(blob_service_pb2, "BlobService"), {}),
         (_service(admin_service_pb2, "AdminService"), {}),
     ]
+
+
+def _queue_methods(parts: Parts) -> Methods:
+    queues = Queues(parts.store, parts.catalog)
+    return {
+        "ListQueues": queues.list_queues,
+        "GetQueue": queues.get_queue,
+        "UpdateQueue": queues.update_queue,
+        "PauseQueue": queues.pause_queue,
+        "ResumeQueue": queues.resume_queue,
+        "DrainQueue": queues.drain_queue,
+    }
 
 
 def _service(module: Any, name: str) -> ServiceDescriptor:

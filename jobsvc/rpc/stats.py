@@ -36,6 +36,7 @@ class Stats:
         for one in counts:
             message = fill_stats(response.queues.add(), [one], now_ms)
             message.queue = one.queue
+            message.paused = one.paused
             fill_meter(message, meters[one.queue])
         fill_stats(response.total, counts, now_ms)
         fill_meter(response.total, sum(meters.values(), Meter(window_ms)))

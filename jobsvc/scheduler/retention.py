@@ -6,8 +6,11 @@ from datetime import timedelta
 
 from jobsvc.config import Settings
 from jobsvc.model.lifecycle import JobState
+from jobsvc.model.queue import Retention as Kept
 from jobsvc.store import calls
 from jobsvc.store.async_store import AsyncStore
+
+FOR_EVER_MS = 10**15
 
 MAX_PURGES = 50
 """Calls in one tick for one queue and state, each of which removes some hundreds of jobs."""
@@ -29,17 +32,33 @@ class Retention:
             JobState.FAILED: _ms(settings.retention_failed),
             JobState.CANCELLED: _ms(settings.retention_cancelled),
         }
+        self._kept_count = {
+            JobState.COMPLETED: settings.retention_completed_count,
+            JobState.FAILED: settings.retention_failed_count,
+            JobState.CANCELLED: settings.retention_cancelled_count,
+        }
 
     async def tick(self, store: AsyncStore) -> None:
         """Remove what is too old."""
-        for queue in await store.run(calls.queue_names(store.keys)):
+        for name in await store.run(calls.queue_names(store.keys)):
+            queue = await store.run(calls.read_queue_settings(store.keys, name))
             for state, kept_ms in self._kept_ms.items():
-                await self._purge(store, queue, state, kept_ms)
+                own: Kept | None = getattr(queue.settings, state.value)
+                kept = Kept(kept_ms, self._kept_count[state]) if own is None else own
+                await self._purge(store, name, state, kept)
 
-    async def _purge(self, store: AsyncStore, queue: str, state: JobState, kept_ms: int) -> None:
+    async def _purge(self, store: AsyncStore, queue: str, state: JobState, kept: Kept) -> None:
         skip = 0
         for _ in range(MAX_PURGES):
-            purged = await store.run(calls.purge(queue, state, max_age_ms=kept_ms, skip=skip))
+            purged = await store.run(
+                calls.purge(
+                    queue,
+                    state,
+                    max_age_ms=kept.max_age_ms or FOR_EVER_MS,
+                    max_count=kept.max_count,
+                    skip=skip,
+                )
+            )
             skip += purged.kept
             if not purged.more:
                 return

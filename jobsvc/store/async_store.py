@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import hiredis
 
-from jobsvc.model.errors import IdConflict, StoreUnavailable
+from jobsvc.model.errors import IdConflict, QueueFull, StoreUnavailable
 from jobsvc.model.job import Job, NewBatch, NewJob
 from jobsvc.store import calls
 from jobsvc.store.address import parse_address
@@ -83,6 +83,7 @@ class AsyncStore:
             The commit, and the indexes of items that were left out because their id is taken.
 
         Raises:
+            QueueFull: More jobs would wait than a queue takes; nothing was queued.
             IdConflict: The batch id is taken by another batch, or, with ``all_or_nothing``, an item's id is taken
                 (``facts["indexes"]``); nothing was queued.
         """
@@ -99,7 +100,11 @@ class AsyncStore:
                 "nothing was queued",
                 indexes=",".join(map(str, conflicts)),
             )
-        return await self.run(calls.commit(batch.id)), conflicts
+        try:
+            return await self.run(calls.commit(batch.id)), conflicts
+        except QueueFull:
+            await self.run(calls.abort(batch.id))
+            raise
 
     def subscribe(self) -> Subscription:
         """A connection for channels, opened when the first channel is added."""

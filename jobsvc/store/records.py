@@ -185,6 +185,7 @@ def load_type(text: str) -> JobType:
     retry = {name: item for name, item in value.pop("retry", {}).items() if name in RetryPolicy.__slots__}
     retry["non_retryable_types"] = tuple(retry.get("non_retryable_types", ()))
     value["priority"] = Priority(value.get("priority", Priority.MEDIUM))
+    value["explicit"] = tuple(value.get("explicit", ()))
     return JobType(**value, retry=RetryPolicy(**retry))
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from jobsvc.model.errors import IdConflict, JobsvcError, StoreFull, StoreUnavailable
+from jobsvc.model.errors import (
+    EtagMismatch,
+    IdConflict,
+    JobsvcError,
+    QueueFull,
+    StoreFull,
+    StoreUnavailable,
+)
 
 _RETRY_LATER = (
     "LOADING",
@@ -28,6 +35,17 @@ def to_error(text: str, label: str) -> JobsvcError:
         taken = rest.split(" ")[0]
         return IdConflict(
             f"{taken} was submitted before with another job type or other arguments; use another id", id=taken
+        )
+    if word == "QUEUE_FULL":
+        queue, _, most = rest.partition(" ")
+        return QueueFull(
+            f"queue {queue} takes at most {most} waiting jobs (max_waiting); nothing was queued, try again later",
+            queue=queue,
+            max_waiting=most,
+        )
+    if word == "ETAG_MISMATCH":
+        return EtagMismatch(
+            f"queue {rest} was changed since you read it; read it again and repeat the change", queue=rest
         )
     if word == "OOM":
         return StoreFull(f"Redis at {label} is at its memory limit and takes no new jobs; running jobs go on")

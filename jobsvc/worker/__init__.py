@@ -7,6 +7,17 @@ from jobsvc.worker.context import Retry as Retry
 from jobsvc.worker.context import TimeLimitExceeded as TimeLimitExceeded
 from jobsvc.worker.context import current_job as current_job
 from jobsvc.worker.context import track as track
+from jobsvc.worker.declared import queue as queue
 from jobsvc.worker.handler import handler as handler
 
-__all__ = ["Cancelled", "Fail", "JobContext", "Retry", "TimeLimitExceeded", "current_job", "handler", "track"]
+__all__ = [
+    "Cancelled",
+    "Fail",
+    "JobContext",
+    "Retry",
+    "TimeLimitExceeded",
+    "current_job",
+    "handler",
+    "queue",
+    "track",
+]

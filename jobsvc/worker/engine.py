@@ -33,6 +33,9 @@ from jobsvc.worker.wake import Waker, Woken
 
 LOOK_AHEAD_MS = 4.0
 MAX_LOOK_AHEAD = 16
+ROUNDING_S = 0.002
+"""Redis counts in milliseconds: an instant that is sooner by less than this is the same."""
+
 GIVE_BACK_PATIENCE_S = 3.0
 """How long a worker that stops tries to give its jobs back while Redis does not answer."""
 
@@ -102,6 +105,7 @@ class Engine:
         self._idling = threading.Lock()
         self._waker = Waker(store, self.queues)
         self._due_at: float | None = None
+        self._full: frozenset[str] = frozenset()
         self._mean_ms = LOOK_AHEAD_MS
         self._away = False
         self._threads: list[threading.Thread] = []
@@ -225,7 +229,8 @@ class Engine:
                         return claim
                     free = self.slots - len(self.running)
                     look = self._call(self._idle_lane, free) if free > 0 else None
-                claim = self._fetch(self._waker.wait(self._due_at, look))
+                    due_at, full = self._due_at, self._full
+                claim = self._fetch(self._waker.wait(due_at, look, but=full))
                 if claim is not None:
                     return claim
         return None
@@ -233,7 +238,7 @@ class Engine:
     def _fetch(self, woken: Woken) -> Claim | None:
         with self._exchanging:
             if woken.answer is not None:
-                self._accept(self._idle_lane, woken.answer)
+                self._accept(self._idle_lane, woken.answer, looked=True)
                 return self._take()
             # those that have ended are reported by the same script, and free their slots for it
             held = len(self.running) - len(self._reports)
@@ -272,7 +277,7 @@ class Engine:
             # the reports are kept and the request keeps its name: whatever was carried out is not done twice
             self._pause(error)
             return
-        self._accept(lane, answer, reports)
+        self._accept(lane, answer, reports, looked=want > 0)
 
     def _call(self, lane: Lane, want: int, reports: Sequence[Report] = ()) -> Call[Exchanged]:
         if not lane.request:
@@ -288,7 +293,7 @@ class Engine:
             queues=self.queues,
         )
 
-    def _accept(self, lane: Lane, answer: Exchanged, reports: Sequence[Report] = ()) -> None:
+    def _accept(self, lane: Lane, answer: Exchanged, reports: Sequence[Report] = (), *, looked: bool) -> None:
         if self._away:
             self._away = False
             log.info("Redis answers again; going on")
@@ -298,11 +303,22 @@ class Engine:
         for report, reply in zip(reports, answer.replies, strict=True):
             self._reports.popleft()
             self._forget(report, reply)
-        self._due_at = None if answer.due_in_ms is None else time.monotonic() + answer.due_in_ms / 1_000
         now = time.monotonic()
+        if looked:
+            self._look_again(
+                None if answer.due_in_ms is None else now + answer.due_in_ms / 1_000, answer.full
+            )
         for claim in answer.claims:
             self.running[claim.job_id, claim.token] = Running(claim, now)
             self._local.append(claim)
+
+    def _look_again(self, due_at: float | None, full: frozenset[str]) -> None:
+        """Note what to wait for; whoever waits already, for less, is told."""
+        sooner = due_at is not None and (self._due_at is None or due_at < self._due_at - ROUNDING_S)
+        opened = not self._full <= full
+        self._due_at, self._full = due_at, full
+        if (sooner or opened) and self._idling.locked():
+            self._waker.nudge()
 
     def _forget(self, report: Report, reply: str) -> None:
         key = (report.job_id, report.token)

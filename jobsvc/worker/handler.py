@@ -47,12 +47,12 @@ def handler(
     name: str,
     *,
     queue: str = "default",
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
     timeout: timedelta | float | None = DEFAULT_TIMEOUT,
     isolation: Isolation = "process",
-    priority: str = "medium",
-    backoff: timedelta | float = 1.0,
-    max_backoff: timedelta | float = 60.0,
+    priority: str | None = None,
+    backoff: timedelta | float | None = None,
+    max_backoff: timedelta | float | None = None,
 ) -> Callable[[Callable[P, R]], dramatiq.Actor[P, R]]:
     """Make a function the handler of a job type.
 
@@ -63,18 +63,22 @@ def handler(
     Args:
         name: Stable dotted name of the job type, e.g. ``"reports.monthly"``; outlives renames of the function.
         queue: Queue of its jobs unless the caller says otherwise.
-        max_attempts: Failed attempts after which a job has failed; 1 for no retries.
-        timeout: Limit for one attempt, ``timedelta`` or seconds; ``None`` for no limit.
+        max_attempts: Failed attempts after which a job has failed; 1 for no retries. This and the other settings of
+            retries, ``timeout`` and ``priority`` may also be given by the settings of the queue; without those it is 3.
+        timeout: Limit for one attempt, ``timedelta`` or seconds, by default 30 minutes; ``None`` for no limit.
         isolation: ``"process"`` runs it in a warm child process, which can be killed at any time; ``"thread"`` is for
             tiny or I/O-bound handlers: faster, but only stopped at checkpoints.
-        priority: ``"urgent"``, ``"high"``, ``"medium"`` or ``"low"``, unless the caller says otherwise.
-        backoff: Delay after the first failed attempt, doubled for each further one; ``timedelta`` or seconds.
-        max_backoff: No delay is longer; ``timedelta`` or seconds.
+        priority: ``"urgent"``, ``"high"``, ``"medium"`` (the default) or ``"low"``, unless the caller says otherwise.
+        backoff: Delay after the first failed attempt, doubled for each further one; ``timedelta`` or seconds, by
+            default 1 s.
+        max_backoff: No delay is longer; ``timedelta`` or seconds, by default 60 s.
 
     Raises:
         ConfigurationError: A setting is wrong.
     """
     _check(name, max_attempts, timeout, isolation, priority)
+    retry = _retry(max_attempts, backoff, max_backoff)
+    explicit = _explicit(timeout, priority, max_attempts, retry)
 
     def decorate(function: Callable[P, R]) -> dramatiq.Actor[P, R]:
         run = _blocking(function)
@@ -86,9 +90,10 @@ def handler(
             arguments_schema=arguments.schema(),
             result_schema=result_schema(function),
             timeout_ms=0 if timeout is None else _ms(timeout),
-            retry=RetryPolicy(max_attempts=max_attempts, initial_ms=_ms(backoff), max_ms=_ms(max_backoff)),
-            priority=PRIORITIES[priority],
+            retry=retry,
+            priority=PRIORITIES[priority or "medium"],
             isolation=isolation,
+            explicit=explicit,
         )
         try:
             declare: Any = dramatiq.actor  # its overloads know no function together with options
@@ -120,13 +125,40 @@ def handler_of(actor: dramatiq.Actor[Any, Any]) -> Handler:
     return Handler(job_type=job_type, function=actor.fn, arguments=arguments)
 
 
+def _explicit(
+    timeout: timedelta | float | None, priority: str | None, max_attempts: int | None, retry: RetryPolicy
+) -> tuple[str, ...]:
+    """What a handler says itself, so that its queue has no say in it."""
+    given = {
+        "timeout": timeout is not DEFAULT_TIMEOUT,
+        "retry": max_attempts is not None or retry != RetryPolicy(),
+        "priority": priority is not None,
+    }
+    return tuple(what for what, is_given in given.items() if is_given)
+
+
+def _retry(
+    max_attempts: int | None, backoff: timedelta | float | None, max_backoff: timedelta | float | None
+) -> RetryPolicy:
+    default = RetryPolicy()
+    return RetryPolicy(
+        max_attempts=default.max_attempts if max_attempts is None else max_attempts,
+        initial_ms=default.initial_ms if backoff is None else _ms(backoff),
+        max_ms=default.max_ms if max_backoff is None else _ms(max_backoff),
+    )
+
+
 def _ms(duration: timedelta | float) -> int:
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     return max(1, round(seconds * 1_000))
 
 
 def _check(
-    name: str, max_attempts: int, timeout: timedelta | float | None, isolation: str, priority: str
+    name: str,
+    max_attempts: int | None,
+    timeout: timedelta | float | None,
+    isolation: str,
+    priority: str | None,
 ) -> None:
     where = f"@handler({name!r})"
     parts = name.split(".")
@@ -134,7 +166,7 @@ def _check(
         raise ConfigurationError(
             f'{where}: the job type must be names joined by dots, like "reports.monthly"'
         )
-    if max_attempts < 1:
+    if max_attempts is not None and max_attempts < 1:
         raise ConfigurationError(
             f"{where}: max_attempts is {max_attempts}; it counts the first attempt, so at least 1"
         )
@@ -142,7 +174,7 @@ def _check(
         raise ConfigurationError(f"{where}: timeout is {timeout}; it must be positive, or None for no limit")
     if isolation not in ("process", "thread"):
         raise ConfigurationError(f'{where}: isolation is {isolation!r}; it can be "process" or "thread"')
-    if priority not in PRIORITIES:
+    if priority is not None and priority not in PRIORITIES:
         raise ConfigurationError(f"{where}: priority is {priority!r}; it can be {', '.join(PRIORITIES)}")
 
 

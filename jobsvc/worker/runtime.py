@@ -8,10 +8,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from secrets import token_hex
-from typing import Protocol
+from typing import Any, Protocol
 
 import dramatiq
 import structlog
@@ -20,10 +20,12 @@ import jobsvc
 from jobsvc.broker import JobBroker
 from jobsvc.model.catalog import WorkerInfo
 from jobsvc.model.errors import ConfigurationError, StoreUnavailable
+from jobsvc.store import calls
 from jobsvc.store.address import without_password
 from jobsvc.store.checks import check
 from jobsvc.store.store import Store
 from jobsvc.worker.children import ForkServer
+from jobsvc.worker.declared import Declarations, declarations
 from jobsvc.worker.engine import Engine
 from jobsvc.worker.execution import Handlers
 from jobsvc.worker.keeper import Keeper
@@ -53,6 +55,10 @@ class WorkerSettings(Protocol):
     @property
     def queues(self) -> Sequence[str]:
         """Queues to serve; none for all queues of the handlers."""
+
+    @property
+    def queue(self) -> Mapping[str, dict[str, Any]]:
+        """Settings of queues by name, as they are written."""
 
     @property
     def threads(self) -> int:
@@ -110,7 +116,7 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
         lease_ms=_ms(settings.lease),
         grace_s=settings.cancel_grace.total_seconds(),
     )
-    if not _introduce(store, keeper, stop):
+    if not _introduce(store, keeper, declarations(settings.queue), stop):
         return 0
     keeper.start()
     engine.start()
@@ -177,13 +183,15 @@ def _introduction(settings: WorkerSettings, handlers: Handlers, queues: Sequence
     )
 
 
-def _introduce(store: Store, keeper: Keeper, stop: threading.Event) -> bool:
-    """Publish the job types, waiting for Redis if it is not there yet; False when told to stop meanwhile."""
+def _introduce(store: Store, keeper: Keeper, queues: Declarations, stop: threading.Event) -> bool:
+    """Publish job types and queues, waiting for Redis if it is not there yet; False when told to stop meanwhile."""
     said = False
     while not stop.is_set():
         try:
             check(store)
             keeper.introduce()
+            for name, (settings, names) in queues.items():
+                store.run(calls.configure(name, settings, names, how="declare"))
             return True
         except StoreUnavailable as error:
             if not said:

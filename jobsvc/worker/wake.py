@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +52,14 @@ class Waker:
     def __init__(self, store: Store, queues: Sequence[str]) -> None:
         self._store = store
         self._connection = store.connection()
-        self._keys = [store.keys.queue(queue, "wake") for queue in queues]
+        self._keys = {queue: store.keys.queue(queue, "wake") for queue in queues}
+        self._nothing = f"{store.keys.tag}:nothing"
         self._client_id = 0
         self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
         self._interrupted = threading.Event()
 
-    def wait(self, until: float | None, then: Call[Any] | None = None) -> Woken:
+    def wait(self, until: float | None, then: Call[Any] | None = None, *, but: Collection[str] = ()) -> Woken:
         """Return when there may be work, when ``until`` (monotonic seconds) has come, or when interrupted.
 
         While Redis is away it returns after a moment, so that callers find out.
@@ -66,11 +69,16 @@ class Waker:
             then: Travels along and is carried out by Redis as soon as the waiting ends, whatever ends it: looking for
                 work costs no round trip of its own. If it is a script that Redis does not know, or the connection
                 breaks, there is no answer.
+            but: Queues whose markers are left to others.
         """
         if self._interrupted.is_set() or (until is not None and until <= time.monotonic()):
             return Woken()
         try:
-            self._ask(then)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reader, 1024)  # nudges of the time before
+            if self._interrupted.is_set():  # its byte may have been among them
+                return Woken()
+            self._ask(then, but)
             patience = float(BLOCK_S + 3)
             due = patience if until is None else until - time.monotonic()
             if self._connection.readable(min(due, patience), self._reader):
@@ -85,7 +93,11 @@ class Waker:
 
     def put_back(self) -> None:
         """Set the markers again, for another worker."""
-        self._store.run_many([calls.wake(key) for key in self._keys])
+        self._store.run_many([calls.wake(key) for key in self._keys.values()])
+
+    def nudge(self) -> None:
+        """Let the thread that waits now, if one does, return at once: it must look anew at what it waits for."""
+        os.write(self._writer, b"n")
 
     def interrupt(self) -> None:
         """Let the waiting thread, and all that follow, return at once."""
@@ -96,8 +108,9 @@ class Waker:
         """Let go of the connection, once nobody waits."""
         self._connection.close()
 
-    def _ask(self, then: Call[Any] | None) -> None:
-        commands: list[Sequence[Argument]] = [("CLIENT", "ID"), ("BZPOPMIN", *self._keys, BLOCK_S)]
+    def _ask(self, then: Call[Any] | None, but: Collection[str]) -> None:
+        keys = [key for queue, key in self._keys.items() if queue not in but] or [self._nothing]
+        commands: list[Sequence[Argument]] = [("CLIENT", "ID"), ("BZPOPMIN", *keys, BLOCK_S)]
         self._connection.send(commands if then is None else [*commands, self._store.words(then)])
         self._client_id = int(self._receive())
 

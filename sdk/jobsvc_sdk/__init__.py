@@ -28,6 +28,7 @@ from .errors import (
     ParamError,
     PermissionDenied,
     ProtocolError,
+    QueueFull,
     ServerUnavailable,
     UnknownJobType,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "ParamError",
     "PermissionDenied",
     "ProtocolError",
+    "QueueFull",
     "ServerUnavailable",
     "UnknownJobType",
     "as_completed",

@@ -8,8 +8,9 @@
     ├── ParamError           arguments or options are wrong; nothing was submitted
     │   └── BatchRejected    ... in some items of a batch
     ├── UnknownJobType       no worker ever published this job type
-    ├── NotFound             no such job, batch or job type
-    ├── Conflict             the id is taken by a job with other content
+    ├── NotFound             no such job, batch, queue or job type
+    ├── Conflict             the id is taken by a job with other content, or somebody else changed it first
+    ├── QueueFull            as many jobs wait in the queue as it takes; nothing was submitted
     ├── NotAvailable         this server cannot do that (yet)
     ├── PermissionDenied     the token is missing, wrong or not enough
     ├── ServerUnavailable    the server, or its Redis, cannot be reached now
@@ -192,6 +193,10 @@ class NotFound(JobsvcError):
 
 class Conflict(JobsvcError):
     """The id, or the request id, is taken by something with other content."""
+
+
+class QueueFull(JobsvcError):
+    """As many jobs wait in the queue as its setting max_waiting allows; nothing was submitted. Try again later."""
 
 
 class NotAvailable(JobsvcError):

@@ -88,3 +88,18 @@ def test_jobs_queues_and_cancel_follow_a_job(waiting: Stack, tmp_path: Path) -> 
     assert jobsvc("jobs", "--state", "failed") == "no such jobs\n"
     assert jobsvc("queues").splitlines()[1].startswith("waiting ")
     assert running in jobsvc("cancel", running)
+
+
+def test_queue_is_changed_paused_and_drained(jobsvc: Terminal) -> None:
+    shown = jobsvc("queue", "set", "cli-queue", "--max-concurrency", "3", "--rate", "20/min", "--burst", "2")
+    assert "20/min, 2 at one instant" in shown
+    assert jobsvc("queue", "set", "cli-queue", "--max-concurrency", "none").count("at once") == 0
+
+    assert "jobsvc queue resume cli-queue" in jobsvc("queue", "pause", "cli-queue", "--reason", "lunch")
+    assert "paused: lunch" in jobsvc("queue", "show", "cli-queue")
+    assert "drained" in jobsvc("queue", "drain", "cli-queue")
+    assert "open" in jobsvc("queue", "resume", "cli-queue")
+
+    assert "no queue" in jobsvc("queue", "pause", "no-such-queue", status=1)
+    assert "rate" in jobsvc("queue", "set", "cli-queue", "--rate", "fast", status=1)
+    assert "name at least one setting" in jobsvc("queue", "set", "cli-queue", status=2)

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from jobsvc.cli import ask, cli
 from tests.stack import clean_environment
 
-COMMANDS = ["dev", "server", "worker", "submit", "jobs", "show", "cancel", "queues", "stats"]
+COMMANDS = ["dev", "server", "worker", "submit", "jobs", "show", "cancel", "queues", "stats", "queue"]
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +133,6 @@ def test_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(_address: str | None) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ask, "_connect", fail)
+    monkeypatch.setattr(ask, "connect", fail)
 
     assert isinstance(run("queues").exception, ZeroDivisionError)

@@ -49,6 +49,7 @@ ANSWERED = {
         "StreamLogs",
     },
     "CatalogService": {"ListJobTypes", "GetJobType", "GetServerInfo"},
+    "QueueService": {"ListQueues", "GetQueue", "UpdateQueue", "PauseQueue", "ResumeQueue", "DrainQueue"},
 }
 
 

@@ -12,6 +12,10 @@ from jobsvc.store.calls.catalog import publish_types as publish_types
 from jobsvc.store.calls.catalog import read_types as read_types
 from jobsvc.store.calls.catalog import read_workers as read_workers
 from jobsvc.store.calls.catalog import worker_heartbeats as worker_heartbeats
+from jobsvc.store.calls.queues import configure as configure
+from jobsvc.store.calls.queues import pause as pause
+from jobsvc.store.calls.queues import read_queue_settings as read_queue_settings
+from jobsvc.store.calls.queues import resume as resume
 from jobsvc.store.calls.reading import PLACES as PLACES
 from jobsvc.store.calls.reading import QueueCounts as QueueCounts
 from jobsvc.store.calls.reading import count_log_lines as count_log_lines

@@ -65,6 +65,7 @@ class QueueCounts:
 
     Attributes:
         oldest_ready_ms: Since when the first in line is ready; ``None`` when the queue is empty.
+        paused: Nothing is started from it.
         ever: Counters that only grow: ``completed``, ``failed``, ``cancelled``, ``retried``, ``lost``.
     """
 
@@ -77,6 +78,7 @@ class QueueCounts:
     cancelled: int
     oldest_ready_ms: int | None
     ever: dict[str, int]
+    paused: bool
 
 
 def counts(queues: Sequence[str] = ()) -> Call[tuple[int, list[QueueCounts]]]:
@@ -87,6 +89,7 @@ def counts(queues: Sequence[str] = ()) -> Call[tuple[int, list[QueueCounts]]]:
         for row in reply[1:]:
             row[7] = None if row[7] < 0 else row[7]
             row[8] = {name: int(value) for name, value in records.pairs(row[8]).items()}
+            row[9] = row[9] == 1
             rows.append(QueueCounts(*row))
         return reply[0], rows
 

@@ -70,12 +70,15 @@ class Exchanged:
     Attributes:
         replies: Per report: ``ok``, ``already`` (it was a repeat) or ``lost`` (the lease was lost, nothing changed).
         claims: The jobs to run now.
-        due_in_ms: Milliseconds until the next scheduled job of the queues is due; ``None`` when there is none.
+        due_in_ms: Milliseconds until there may be more to start without anybody being woken: a scheduled job is due, or
+            a rate limit allows the next start; ``None`` when nothing is known to come.
+        full: Queues that are shut for this worker alone, because it runs as many of their jobs as one worker may.
     """
 
     replies: list[str]
     claims: list[Claim]
     due_in_ms: int | None
+    full: frozenset[str] = frozenset()
 
 
 CLAIM_LANES = ("", "idle")
@@ -107,7 +110,8 @@ def exchange(
 
 
 def _read_exchanged(reply: Sequence[Any]) -> Exchanged:
-    return Exchanged(reply[0], [Claim(*row) for row in reply[1]], None if reply[2] < 0 else reply[2])
+    due_in_ms = None if reply[2] < 0 else reply[2]
+    return Exchanged(reply[0], [Claim(*row) for row in reply[1]], due_in_ms, frozenset(reply[3]))
 
 
 def renew(worker: WorkerInfo, *, lease_ms: int, held: Iterable[tuple[str, str]]) -> Call[list[str]]:

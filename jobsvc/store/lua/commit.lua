@@ -2,7 +2,8 @@
 KEYS 1 tag of the shard
 ARGV 1 batch id, 2 how long a batch without jobs is kept (ms)
 Returns {created (1 | 0), number of jobs, create_ms}; a batch that is committed already stays as it is
-Errors BATCH_NOT_STAGED when nothing was staged, or when it was swept away as abandoned; OOM at the memory limit
+Errors BATCH_NOT_STAGED when nothing was staged, or when it was swept away as abandoned; QUEUE_FULL when more jobs would
+     wait than a queue takes: it stays staged; OOM at the memory limit
 Events watch:<batch> ]]
 #include keys clock core
 local batch = ARGV[1]
@@ -13,8 +14,17 @@ if not b[3] then
   return redis.error_reply('BATCH_NOT_STAGED ' .. batch)
 end
 if not b[1] then return { 0, tonumber(b[2]), tonumber(b[3]) } end
-local total, counts = 0, { ready = 0, scheduled = 0 }
-for _, place in ipairs(redis.call('SMEMBERS', places)) do
+local total, counts, more = 0, { ready = 0, scheduled = 0 }, {}
+local staged_places = redis.call('SMEMBERS', places)
+for _, place in ipairs(staged_places) do
+  local queue = string.match(place, '^(.*):%a+$')
+  more[queue] = (more[queue] or 0) + redis.call('ZCARD', places .. '/' .. place)
+end
+for queue, count in pairs(more) do
+  local full = queue_full(queue, count)
+  if full then return redis.error_reply('QUEUE_FULL ' .. queue .. ' ' .. full) end
+end
+for _, place in ipairs(staged_places) do
   local queue, line = string.match(place, '^(.*):(%a+)$')
   local staged = redis.call('ZRANGE', places .. '/' .. place, 0, -1, 'WITHSCORES')
   local members = {}

@@ -5,7 +5,7 @@ ARGV 1 id, 2 type, 3 queue, 4 arguments (JSON), 5 priority (10..40), 6 delay_ms,
 Returns {created (1 | 0), state, version, create_ms, due_ms}; a job that exists with the same type and arguments is
      returned, not added again
 Errors ID_CONFLICT when the id is taken by a job of another type or with other arguments, or by a batch that is only
-     staged; OOM at the memory limit
+     staged; QUEUE_FULL when as many jobs wait as the queue takes; OOM at the memory limit
 Events watch:<id> ]]
 #include keys clock core meter finish staged
 local id, type, queue = ARGV[1], ARGV[2], ARGV[3]
@@ -18,6 +18,8 @@ if found[1] or redis.call('EXISTS', part_key(id, 'remembered')) == 1 then
   end
   return { 0, found[1], tonumber(found[2]), tonumber(found[3]), tonumber(found[4] or 0) }
 end
+local full = queue_full(queue, 1)
+if full then return redis.error_reply('QUEUE_FULL ' .. queue .. ' ' .. full) end
 local due_ms = math.max(tonumber(ARGV[6]) > 0 and now + ARGV[6] or 0, tonumber(ARGV[7]))
 local record = { 'type', type, 'queue', queue, 'priority', ARGV[5], 'create_ms', now }
 for field, value in pairs({ max_attempts = ARGV[8], max_lost = ARGV[9], timeout_ms = ARGV[10] }) do

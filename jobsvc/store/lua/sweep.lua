@@ -16,9 +16,9 @@ local promoted, reaped = 0, 0
 
 local function reap(id, queue)
   local key = job_key(id)
-  redis.call('ZREM', queue_key(queue, 'leases'), id)
   local r = redis.call('HMGET', key, 'state', 'version', 'batch', 'attempt', 'lost', 'max_lost', 'cancel_ms', 'worker',
-    'start_ms', 'due_ms', 'create_ms', 'priority')
+    'start_ms', 'due_ms', 'create_ms', 'priority', 'held')
+  let_go(id, queue, r[8], r[13])
   if r[1] ~= 'processing' then return end
   local version, lost = r[2] + 1, (r[5] or 0) + 1
   redis.call('HSET', key, 'lost', lost)
@@ -42,6 +42,8 @@ for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
     for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZINCRBY', leases, gap, id) end
   end
   promoted = promoted + promote(queue)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)) do reap(id, queue) end
+  local ended = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)
+  for _, id in ipairs(ended) do reap(id, queue) end
+  if #ended > 0 and redis.call('ZCARD', queue_key(queue, 'ready')) > 0 then wake(queue) end
 end
 return { promoted, reaped, gap }

@@ -49,7 +49,7 @@ class Queue(_message.Message):
     max_concurrency: _builtins.int
     """At most this many jobs of the queue at once, over all workers. 0 means no limit."""
     default_priority: _common_pb2.Priority.ValueType
-    """For jobs that bring no priority and whose job type has none. Unspecified means MEDIUM."""
+    """For jobs that bring no priority and whose handler sets none. Unspecified means MEDIUM."""
     paused: _builtins.bool
     """Nothing is started from the queue. Set with PauseQueue and ResumeQueue, not with UpdateQueue."""
     pause_reason: _builtins.str
@@ -61,20 +61,24 @@ class Queue(_message.Message):
     max_concurrency_per_worker: _builtins.int
     """At most this many at once on one worker process. 0 means no limit."""
     max_concurrency_per_group: _builtins.int
-    """At most this many at once of one group. 0 means no limit."""
+    """At most this many at once of one group. 0 means no limit. Not available yet."""
     max_waiting: _builtins.int
-    """No more jobs are accepted above this many. 0 means no limit."""
+    """No more jobs are accepted when this many wait, queued or scheduled: Submit answers RESOURCE_EXHAUSTED with
+    reason QUEUE_FULL. 0 means no limit.
+    """
     @_builtins.property
     def rate_limit(self) -> Global___RateLimit:
         """At most this many starts per time, over all workers. Unset means no limit."""
 
     @_builtins.property
     def default_attempt_timeout(self) -> _duration_pb2.Duration:
-        """For jobs that bring no attempt_timeout and whose job type has none."""
+        """For jobs that bring no attempt_timeout and whose handler sets none."""
 
     @_builtins.property
     def default_retry_policy(self) -> _common_pb2.RetryPolicy:
-        """For jobs that bring no retry_policy and whose job type has none."""
+        """For jobs that bring no retry_policy and whose handler sets none: max_attempts, initial_backoff and
+        max_backoff; the other fields are refused.
+        """
 
     @_builtins.property
     def completed_retention(self) -> Global___Retention:
@@ -90,7 +94,7 @@ class Queue(_message.Message):
 
     @_builtins.property
     def group_weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupWeight]:
-        """Shares of the groups in the queue; a group that is not named has weight 1."""
+        """Shares of the groups in the queue; a group that is not named has weight 1. Not available yet."""
 
     def __init__(
         self,
@@ -135,7 +139,7 @@ class RateLimit(_message.Message):
     burst: _builtins.float
     """Units that may start at one instant. 0 means 1."""
     per_key: _builtins.bool
-    """One limit for each value of JobSpec.rate_limit_key instead of one for the queue."""
+    """One limit for each value of JobSpec.rate_limit_key instead of one for the queue. Not available yet."""
     @_builtins.property
     def per(self) -> _duration_pb2.Duration:
         """Length of the period, for example 1 s."""

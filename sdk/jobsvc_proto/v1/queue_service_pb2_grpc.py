@@ -83,7 +83,7 @@ class QueueServiceServicer(object):
 
     def ListQueues(self, request, context):
         """Lists all queues with their settings, by name.
-        Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+        JobService.Stats counts their jobs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,7 +91,6 @@ class QueueServiceServicer(object):
 
     def GetQueue(self, request, context):
         """Returns the settings of one queue.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,7 +98,6 @@ class QueueServiceServicer(object):
 
     def UpdateQueue(self, request, context):
         """Changes the settings that update_mask names; running jobs are not touched.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +105,6 @@ class QueueServiceServicer(object):
 
     def PauseQueue(self, request, context):
         """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,7 +112,6 @@ class QueueServiceServicer(object):
 
     def ResumeQueue(self, request, context):
         """Starts jobs of a paused queue again.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +119,6 @@ class QueueServiceServicer(object):
 
     def DrainQueue(self, request, context):
         """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,28 +35,18 @@ class QueueServiceStub:
     def __new__(cls, channel: _aio.Channel) -> QueueServiceAsyncStub: ...
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
     """Lists all queues with their settings, by name.
-    Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+    JobService.Stats counts their jobs.
     """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]
-    """Returns the settings of one queue.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Returns the settings of one queue."""
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]
-    """Changes the settings that update_mask names; running jobs are not touched.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Changes the settings that update_mask names; running jobs are not touched."""
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]
-    """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts nothing more from the queue; what runs goes on. Submit is still accepted."""
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]
-    """Starts jobs of a paused queue again.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts jobs of a paused queue again."""
     DrainQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]
-    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
     """Removes jobs of the queue that do not run.
     Not available yet: answers UNIMPLEMENTED.
@@ -73,28 +63,18 @@ class QueueServiceAsyncStub(QueueServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Lists all queues with their settings, by name.
-    Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+    JobService.Stats counts their jobs.
     """
     GetQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]  # type: ignore[assignment]
-    """Returns the settings of one queue.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Returns the settings of one queue."""
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
-    """Changes the settings that update_mask names; running jobs are not touched.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Changes the settings that update_mask names; running jobs are not touched."""
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
-    """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts nothing more from the queue; what runs goes on. Submit is still accepted."""
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
-    """Starts jobs of a paused queue again.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts jobs of a paused queue again."""
     DrainQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]  # type: ignore[assignment]
-    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
     """Removes jobs of the queue that do not run.
     Not available yet: answers UNIMPLEMENTED.
@@ -114,7 +94,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]:
         """Lists all queues with their settings, by name.
-        Not available yet: answers UNIMPLEMENTED. JobService.Stats names the queues that exist.
+        JobService.Stats counts their jobs.
         """
 
     @_abc_1.abstractmethod
@@ -123,9 +103,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.GetQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.GetQueueResponse, _abc.Awaitable[_queue_service_pb2.GetQueueResponse]]:
-        """Returns the settings of one queue.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Returns the settings of one queue."""
 
     @_abc_1.abstractmethod
     def UpdateQueue(
@@ -133,9 +111,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.UpdateQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.UpdateQueueResponse, _abc.Awaitable[_queue_service_pb2.UpdateQueueResponse]]:
-        """Changes the settings that update_mask names; running jobs are not touched.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Changes the settings that update_mask names; running jobs are not touched."""
 
     @_abc_1.abstractmethod
     def PauseQueue(
@@ -143,9 +119,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.PauseQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]:
-        """Starts nothing more from the queue; what runs goes on. Submit is still accepted.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Starts nothing more from the queue; what runs goes on. Submit is still accepted."""
 
     @_abc_1.abstractmethod
     def ResumeQueue(
@@ -153,9 +127,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ResumeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]:
-        """Starts jobs of a paused queue again.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Starts jobs of a paused queue again."""
 
     @_abc_1.abstractmethod
     def DrainQueue(
@@ -163,9 +135,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.DrainQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.DrainQueueResponse, _abc.Awaitable[_queue_service_pb2.DrainQueueResponse]]:
-        """Starts nothing more from the queue and answers when what runs has ended, or after max_wait.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
 
     @_abc_1.abstractmethod
     def PurgeQueue(

@@ -19,6 +19,7 @@ from jobsvc_sdk.values import BatchStatus, JobTypeValue, ServerInfo
 
 from .handles import AsyncBatch, AsyncJob
 from .hub import AsyncHub
+from .queue import AsyncQueue
 from .transport import AsyncTransport
 from .types import AsyncTypedCall
 
@@ -299,6 +300,10 @@ class AsyncClientCore:
             request.window.CopyFrom(_requests.span(window, "window"))
         answer = await self._transport.call(lambda: self._transport.jobs.Stats, request, doing="Stats")
         return QueueTable(_convert.queue(message) for message in answer.queues)
+
+    def queue(self, name: str) -> AsyncQueue:
+        """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
+        return AsyncQueue(self, name)
 
     async def job_types(self, *, patience_s: float | None = None) -> JobTypeTable:
         """List what can be submitted.

@@ -20,6 +20,7 @@ from jobsvc_sdk.values import BatchStatus, JobTypeValue, ServerInfo
 
 from .handles import Batch, Job
 from .hub import Hub
+from .queue import Queue
 from .transport import Transport
 from .types import TypedCall
 
@@ -298,6 +299,10 @@ class ClientCore:
             request.window.CopyFrom(_requests.span(window, "window"))
         answer = self._transport.call(lambda: self._transport.jobs.Stats, request, doing="Stats")
         return QueueTable(_convert.queue(message) for message in answer.queues)
+
+    def queue(self, name: str) -> Queue:
+        """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
+        return Queue(self, name)
 
     def job_types(self, *, patience_s: float | None = None) -> JobTypeTable:
         """List what can be submitted.

@@ -16,6 +16,7 @@ from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc_sdk import _convert, _faults, _requests
 from jobsvc_sdk._connection import Connection
 from jobsvc_sdk._tracker import Tracker
@@ -27,6 +28,7 @@ from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 if TYPE_CHECKING:
     from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
     from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
+    from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceStub
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -82,6 +84,11 @@ class Transport:
     def catalog(self) -> CatalogServiceStub:
         """Stub of the catalogue."""
         return CatalogServiceStub(self._open())
+
+    @property
+    def queues(self) -> QueueServiceStub:
+        """Stub of the queue service."""
+        return QueueServiceStub(self._open())
 
     def _open(self) -> Channel:
         with self._lock:

@@ -7,6 +7,14 @@ local function ready_score(ready_ms, head_start_ms)
   return ready_ms - head_start_ms + (redis.call('INCR', P .. ':sequence') % 4096) / 4096
 end
 
+-- The most jobs that may wait in a queue, if some more would be too many; nil if they would not.
+local function queue_full(queue, more)
+  local most = redis.call('HGET', queue_key(queue, 'settings'), 'max_waiting')
+  if not most then return nil end
+  local waiting = redis.call('ZCARD', queue_key(queue, 'ready')) + redis.call('ZCARD', queue_key(queue, 'scheduled'))
+  return waiting + more > tonumber(most) and most or nil
+end
+
 local HEAD_START = { ['10'] = 0, ['20'] = 600000, ['30'] = 3600000, ['40'] = 21600000 }
 
 local function count_move(batch, from, to)

@@ -37,14 +37,23 @@ local function make_scheduled(id, queue, version, due_ms)
   if redis.call('ZRANGE', key, 0, 0)[1] == id then wake(queue) end
 end
 
--- outcome: completed | failed | retried | snoozed | cancelled | released. Returns ok | already | lost.
+-- A lease has ended, however: the job no longer counts for its worker's own limit (see gates.lua).
+local function let_go(id, queue, worker, held)
+  redis.call('ZREM', queue_key(queue, 'leases'), id)
+  if not held then return end
+  redis.call('HDEL', job_key(id), 'held')
+  local key = queue_key(queue, 'held')
+  if redis.call('HINCRBY', key, worker, -1) <= 0 then redis.call('HDEL', key, worker) end
+end
+
+-- outcome: completed | failed | retried | snoozed | cancelled | released. Returns ok | already | lost, and the queue.
 local function finish(id, token, outcome, delay_ms, body)
   local r = redis.call('HMGET', job_key(id), 'state', 'token', 'version', 'queue', 'batch', 'attempt', 'priority',
-    'start_ms', 'worker', 'cancel_ms', 'due_ms', 'create_ms')
+    'start_ms', 'worker', 'cancel_ms', 'due_ms', 'create_ms', 'held')
   if r[2] ~= token then return 'lost' end
   if r[1] ~= 'processing' then return 'already' end
   local version, queue, batch, attempt = r[3] + 1, r[4], r[5], r[6]
-  redis.call('ZREM', queue_key(queue, 'leases'), id)
+  let_go(id, queue, r[9], r[13])
   if r[10] and (outcome == 'failed' or outcome == 'retried' or outcome == 'released' or outcome == 'snoozed') then
     outcome = 'cancelled' -- told to stop: whatever else happened, it does not come back
   end
@@ -76,5 +85,5 @@ local function finish(id, token, outcome, delay_ms, body)
     make_scheduled(id, queue, version, now + delay_ms)
   end
   moved(id, version, 'processing', state, batch)
-  return 'ok'
+  return 'ok', queue
 end
