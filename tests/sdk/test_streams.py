@@ -69,8 +69,19 @@ def handle(client: Client, number: int | str, batch_id: str = "") -> Job:
     return Job(client, JobStatus(f"0-{number}", "a.b", batch_id=batch_id))
 
 
+_threads_of_others: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def note_threads_of_others() -> None:
+    """Clients of earlier tests in this process may still watch: an example in the docs does not close its own."""
+    _threads_of_others.clear()
+    _threads_of_others.update(threading.enumerate())
+
+
 def watch_threads() -> list[str]:
-    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("jobsvc-watch"))
+    own = set(threading.enumerate()) - _threads_of_others
+    return sorted(thread.name for thread in own if thread.name.startswith("jobsvc-watch"))
 
 
 def test_job_is_followed_to_its_end(server: ScriptedServer, watch: Callable[..., Listener]) -> None:
