@@ -35,6 +35,13 @@ def _fail(message: str = "told to fail", until_attempt: int = 1_000) -> None:
         raise ValueError(message)
 
 
+def _fail_unless(path: str) -> str:
+    """Raise as long as a file is not there."""
+    if not Path(path).exists():
+        raise ValueError("not there")
+    return "there"
+
+
 def _fail_for_good(message: str = "told to give up", code: str = "GAVE_UP") -> None:
     raise Fail(message, code=code)
 
@@ -276,6 +283,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     for function in (
         _ok,
         _fail,
+        _fail_unless,
         _fail_for_good,
         _retry,
         _raise_surrogate,

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from jobsvc.cli import ask, queue, serve
+from jobsvc.cli import ask, dead, queue, serve
 
 
 class _Commands(click.Group):
@@ -42,7 +42,7 @@ def cli() -> None:
     """
 
 
-for _command in (*serve.COMMANDS, *ask.COMMANDS, *queue.COMMANDS):
+for _command in (*serve.COMMANDS, *ask.COMMANDS, *queue.COMMANDS, *dead.COMMANDS):
     cli.add_command(_command)
 
 

@@ -91,6 +91,27 @@ def queues(found: Iterable[QueueValue]) -> None:
     _console().print(table if rows else "no queues yet")
 
 
+def failures(found: Iterable[JobStatus]) -> None:
+    """Print a table of failed jobs, with what they failed with."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "type", "queue", "failed", "attempts", "code", "error"):
+        table.add_column(name)
+    rows = 0
+    for status in found:
+        rows += 1
+        error = status.error
+        table.add_row(
+            _plain(status.id),
+            _plain(status.job_type),
+            _plain(status.queue),
+            _moment(status.end_time),
+            str(status.attempt),
+            _plain(error.code if error else ""),
+            _plain(error.summary if error else ""),
+        )
+    _console().print(table if rows else "no dead letters")
+
+
 def queue(info: QueueInfo) -> None:
     """Print the settings of a queue."""
     facts = {

@@ -59,6 +59,7 @@ TRANSITIONS: dict[tuple[JobState | None, str], JobState] = {
     (JobState.PROCESSING, Outcome.LOST): JobState.QUEUED,
     (JobState.PROCESSING, "lost while told to stop"): JobState.CANCELLED,
     (JobState.PROCESSING, "lost too often"): JobState.FAILED,
+    (JobState.FAILED, "retry"): JobState.QUEUED,
     (JobState.SCHEDULED, "cancel"): JobState.CANCELLED,
     (JobState.QUEUED, "cancel"): JobState.CANCELLED,
 }

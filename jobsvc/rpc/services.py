@@ -13,6 +13,7 @@ from jobsvc.rpc.cancel import Cancel
 from jobsvc.rpc.catalog import Catalog
 from jobsvc.rpc.catalog_cache import CatalogCache
 from jobsvc.rpc.intake import Intake
+from jobsvc.rpc.letters import DeadLetters
 from jobsvc.rpc.listing import Listing
 from jobsvc.rpc.logs import StreamLogs
 from jobsvc.rpc.queues import Queues
@@ -70,7 +71,7 @@ def services(parts: Parts) -> list[tuple[ServiceDescriptor, Methods]]:
 
 
 def _queue_methods(parts: Parts) -> Methods:
-    queues = Queues(parts.store, parts.catalog)
+    queues, letters = Queues(parts.store, parts.catalog), DeadLetters(parts.store, parts.writer)
     return {
         "ListQueues": queues.list_queues,
         "GetQueue": queues.get_queue,
@@ -78,6 +79,8 @@ def _queue_methods(parts: Parts) -> Methods:
         "PauseQueue": queues.pause_queue,
         "ResumeQueue": queues.resume_queue,
         "DrainQueue": queues.drain_queue,
+        "ClearDeadLetters": letters.clear,
+        "PurgeQueue": letters.purge,
     }
 
 
@@ -102,5 +105,6 @@ def _job_methods(parts: Parts) -> Methods:
         "Cancel": Cancel(store, writer),
         "Stats": Stats(store),
         "List": Listing(store, writer),
+        "Retry": DeadLetters(store, writer).retry,
         "StreamLogs": StreamLogs(hub, store, interval_s=interval_s, heartbeat_s=heartbeat_s),
     }

@@ -36,7 +36,7 @@ class Keys:
         return f"{self.tag}:job:{job_id}"
 
     def part(self, job_id: str, part: str) -> str:
-        """A larger part of a job: arguments, result, progress, spec, cancel, attempts or logs."""
+        """A larger part of a job: arguments, result, progress, spec, cancel, attempts, logs or retried."""
         return f"{self.tag}:{part}:{job_id}"
 
     def queue(self, queue: str, part: str) -> str:

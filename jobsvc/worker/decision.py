@@ -28,9 +28,9 @@ def decide(claim: Claim, ended: Ended, policy: RetryPolicy, random: Callable[[],
     if error.category is ErrorCategory.CANCELLED:
         return Report(claim.job_id, claim.token, Outcome.CANCELLED, 0, records.dump_error(error))
     delay_ms = None
-    if error.retryable:
+    if error.retryable and claim.spared >= 0:
         delay_ms = policy.with_override(claim.retry, claim.max_attempts).next_delay_ms(
-            failed_attempts=claim.attempt - claim.lost_attempts,
+            failed_attempts=claim.attempt - claim.lost_attempts - claim.spared,
             error_type=error.type,
             after_ms=ended.after_ms,
             random=random,

@@ -60,7 +60,7 @@ def _failed(status: JobStatus) -> JobFailed:
     )
     if error.stack_trace:
         failed.__cause__ = RemoteTraceback(error.stack_trace)
-    failed.add_note(f'client.job("{status.id}").logs() shows what it logged; submit it again to run it again')
+    failed.add_note(f'client.job("{status.id}").logs() shows what it logged; job.retry() runs it again')
     return failed
 
 

@@ -7,17 +7,18 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 
 from ._tracker import Key
 from .errors import ParamError, Violation
-from .values import STATES
+from .values import STATES, JobStatus
 
 Span: TypeAlias = timedelta | float
 """A length of time: a timedelta, or seconds."""
@@ -177,6 +178,66 @@ def list_filter(
         if value
     ]
     return " AND ".join(parts)
+
+
+def state_numbers(states: Iterable[str]) -> list[common_pb2.JobState.ValueType]:
+    """Return the states of a request.
+
+    Raises:
+        ParamError: There are none, or one is none of the seven.
+    """
+    found = []
+    for state in states:
+        if state not in STATES:
+            raise _wrong("states", f"expected some of {', '.join(STATES)}, got {state!r}")
+        found.append(common_pb2.JobState.Value(f"JOB_STATE_{state.upper()}"))
+    if not found:
+        raise _wrong("states", "name at least one, so that nothing is removed by omission")
+    return found
+
+
+def dead_letter_filter(
+    queue: str,
+    job_type: str,
+    error_type: str,
+    error_code: str,
+    after: datetime | None,
+    before: datetime | None,
+) -> pb.DeadLetterFilter:
+    """Return which failed jobs are meant.
+
+    Raises:
+        ParamError: A time has no time zone.
+    """
+    wanted = pb.DeadLetterFilter(queue=queue, job_type=job_type, error_type=error_type, error_code=error_code)
+    if after is not None:
+        wanted.failed_after_time.FromDatetime(_aware(after, "after"))
+    if before is not None:
+        wanted.failed_before_time.FromDatetime(_aware(before, "before"))
+    return wanted
+
+
+def _aware(moment: datetime, name: str) -> datetime:
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise _wrong(name, f"expected a datetime with a time zone, such as datetime.now(UTC), got {moment!r}")
+    return moment
+
+
+def is_wanted(wanted: pb.DeadLetterFilter, status: JobStatus) -> bool:
+    """Tell whether a failed job is meant, as far as its error and its end say."""
+    error = status.error
+    kind, code = (error.type, error.code) if error else ("", "")
+    end = status.end_time
+    return (
+        (not wanted.error_type or wanted.error_type in (kind, kind.rpartition(".")[2]))
+        and wanted.error_code in ("", code)
+        and not (wanted.HasField("failed_after_time") and end and end < _moment(wanted.failed_after_time))
+        and not (wanted.HasField("failed_before_time") and end and end >= _moment(wanted.failed_before_time))
+    )
+
+
+def _moment(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
 
 
 def stream(

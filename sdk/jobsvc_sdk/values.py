@@ -241,6 +241,19 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrySummary:
+    """What a retry of several jobs did.
+
+    Attributes:
+        requeued: Failed jobs that are queued again.
+        skipped: Jobs that had not failed and were left alone.
+    """
+
+    requeued: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class QueueValue:
     """Numbers of one queue.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import Stack, clean_environment
+from tests.waiting import until
 
 
 class Terminal:
@@ -103,3 +104,24 @@ def test_queue_is_changed_paused_and_drained(jobsvc: Terminal) -> None:
     assert "no queue" in jobsvc("queue", "pause", "no-such-queue", status=1)
     assert "rate" in jobsvc("queue", "set", "cli-queue", "--rate", "fast", status=1)
     assert "name at least one setting" in jobsvc("queue", "set", "cli-queue", status=2)
+
+
+def test_dead_letters_are_listed_retried_and_cleared(jobsvc: Terminal) -> None:
+    job_id = jobsvc("submit", "analytics.profile", "dataset=no_such_table", "--job-id", "cli-dead").strip()
+    jobsvc("show", job_id)
+    until(lambda: job_id in jobsvc("dead", "list", "--type", "analytics.profile"))
+
+    assert "no_such_table" in jobsvc("dead", "list", "--error", "Fail", "--after", "2026-01-01")
+    assert "say which" in jobsvc("dead", "retry", status=2)
+    assert f"{job_id} is queued again" in jobsvc("retry", job_id)
+    until(lambda: job_id in jobsvc("dead", "list", "--type", "analytics.profile"))
+    assert "queued again" in jobsvc("dead", "retry", "--type", "no.such.type")
+    until(lambda: job_id in jobsvc("dead", "list", "--type", "analytics.profile"))
+    assert "removed" in jobsvc("dead", "clear", "--type", "analytics.profile", "--yes")
+    assert job_id not in jobsvc("dead", "list", "--type", "analytics.profile")
+    assert "0 removed" in jobsvc(
+        "queue", "purge", "analytics", "--state", "failed", "--older-than", "7d", "--yes"
+    )
+    assert "not a time" in jobsvc(
+        "queue", "purge", "analytics", "--state", "failed", "--older-than", "x", status=2
+    )

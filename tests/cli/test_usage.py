@@ -12,7 +12,20 @@ from click.testing import CliRunner, Result
 from jobsvc.cli import ask, cli
 from tests.stack import clean_environment
 
-COMMANDS = ["dev", "server", "worker", "submit", "jobs", "show", "cancel", "queues", "stats", "queue"]
+COMMANDS = [
+    "dev",
+    "server",
+    "worker",
+    "submit",
+    "jobs",
+    "show",
+    "cancel",
+    "queues",
+    "stats",
+    "queue",
+    "dead",
+    "retry",
+]
 
 
 @pytest.fixture(autouse=True)

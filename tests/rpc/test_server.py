@@ -47,9 +47,19 @@ ANSWERED = {
         "Stats",
         "List",
         "StreamLogs",
+        "Retry",
     },
     "CatalogService": {"ListJobTypes", "GetJobType", "GetServerInfo"},
-    "QueueService": {"ListQueues", "GetQueue", "UpdateQueue", "PauseQueue", "ResumeQueue", "DrainQueue"},
+    "QueueService": {
+        "ListQueues",
+        "GetQueue",
+        "UpdateQueue",
+        "PauseQueue",
+        "ResumeQueue",
+        "DrainQueue",
+        "PurgeQueue",
+        "ClearDeadLetters",
+    },
 }
 
 

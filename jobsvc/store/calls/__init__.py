@@ -12,6 +12,13 @@ from jobsvc.store.calls.catalog import publish_types as publish_types
 from jobsvc.store.calls.catalog import read_types as read_types
 from jobsvc.store.calls.catalog import read_workers as read_workers
 from jobsvc.store.calls.catalog import worker_heartbeats as worker_heartbeats
+from jobsvc.store.calls.letters import Failure as Failure
+from jobsvc.store.calls.letters import failures as failures
+from jobsvc.store.calls.letters import oldest as oldest
+from jobsvc.store.calls.letters import remember_answer as remember_answer
+from jobsvc.store.calls.letters import remembered_answer as remembered_answer
+from jobsvc.store.calls.letters import remove as remove
+from jobsvc.store.calls.letters import retry as retry
 from jobsvc.store.calls.queues import configure as configure
 from jobsvc.store.calls.queues import pause as pause
 from jobsvc.store.calls.queues import read_queue_settings as read_queue_settings

@@ -43,6 +43,8 @@ class Claim:
         lost_attempts: How many earlier attempts were lost with their worker.
         max_attempts: The job's own limit, 0 for the handler's.
         timeout_ms: The job's own limit for one attempt, 0 for the handler's.
+        spared: Failed attempts that do not count, because the job was queued again after it had failed; -1 when this
+            attempt is its last, whatever the limit.
     """
 
     job_id: str
@@ -54,6 +56,7 @@ class Claim:
     batch_id: str
     max_attempts: int
     timeout_ms: int
+    spared: int
     arguments: str
     spec: str
 

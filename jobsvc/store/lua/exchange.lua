@@ -4,7 +4,7 @@ ARGV 1 worker id, 2 request (a repeat of the same request gets the same jobs), 3
      wanted, 6 number of queues, 7 number of reports, then the queues, then per report: id, token, outcome, delay_ms,
      body (JSON or '')
 Returns {{ok | already | lost per report}, {per job: id, token, type, queue, attempt, lost_attempts, batch, max_attempts,
-     timeout_ms, arguments, spec}, ms until there may be more to start without anybody being woken or -1, queues that are
+     timeout_ms, spared, arguments, spec}, ms until there may be more to start without anybody being woken or -1, queues that are
      shut for this worker alone}
 Errors none
 Events watch:<id>, watch:<batch> ]]

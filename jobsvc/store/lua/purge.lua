@@ -6,24 +6,11 @@ Returns {removed, left alone because their batch still runs, 1 when there may be
 Errors none
 Events none ]]
 #flags allow-oom
-#include keys clock core
+#include keys clock core forget
 local key, at, limit = queue_key(ARGV[1], ARGV[2]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local surplus = tonumber(ARGV[4]) > 0 and redis.call('ZCARD', key) - tonumber(ARGV[4]) or 0
 local oldest = redis.call('ZRANGE', key, at, at + limit - 1, 'WITHSCORES')
 local removed, kept = 0, 0
-
-local function remember(id, create_ms)
-  local left = create_ms + ARGV[8] - now
-  if left > 0 then redis.call('SET', part_key(id, 'remembered'), 1, 'PX', math.ceil(left)) end
-end
-
-local function forget_batch(batch)
-  local bkey = batch_key(batch)
-  if redis.call('HINCRBY', bkey, 'kept', -1) > 0 then return end
-  local b = redis.call('HMGET', bkey, 'request', 'create_ms')
-  if b[1] == '1' then remember(batch, tonumber(b[2])) end
-  redis.call('UNLINK', bkey, batch_part(batch, 'named'), batch_part(batch, 'failures'))
-end
 
 for i = 1, #oldest, 2 do
   local id, age_ms = oldest[i], now - oldest[i + 1]
@@ -35,10 +22,7 @@ for i = 1, #oldest, 2 do
     kept = kept + 1
   else
     redis.call('ZREM', key, id)
-    if r[2] then remember(id, tonumber(r[3])) end
-    redis.call('UNLINK', job_key(id), part_key(id, 'arguments'), part_key(id, 'result'), part_key(id, 'progress'),
-      part_key(id, 'spec'), part_key(id, 'cancel'), part_key(id, 'attempts'), part_key(id, 'logs'))
-    if r[1] then forget_batch(r[1]) end
+    forget_job(id, r[1], r[2], r[3], ARGV[8])
     removed = removed + 1
   end
 end

@@ -17,7 +17,7 @@ local promoted, reaped = 0, 0
 local function reap(id, queue)
   local key = job_key(id)
   local r = redis.call('HMGET', key, 'state', 'version', 'batch', 'attempt', 'lost', 'max_lost', 'cancel_ms', 'worker',
-    'start_ms', 'due_ms', 'create_ms', 'priority', 'held')
+    'start_ms', 'due_ms', 'create_ms', 'priority', 'held', 'lost_spared')
   let_go(id, queue, r[8], r[13])
   if r[1] ~= 'processing' then return end
   local version, lost = r[2] + 1, (r[5] or 0) + 1
@@ -25,7 +25,7 @@ local function reap(id, queue)
   redis.call('HDEL', key, 'token') -- whoever had the lease is told that it is lost, also before somebody else has it
   redis.call('HINCRBY', queue_key(queue, 'counters'), 'lost', 1)
   local state = 'queued'
-  if r[7] then state = 'cancelled' elseif lost > tonumber(r[6] or ARGV[2]) then state = 'failed' end
+  if r[7] then state = 'cancelled' elseif lost - (r[14] or 0) > tonumber(r[6] or ARGV[2]) then state = 'failed' end
   record_attempt(id, r[4], r[8], r[9], 'lost', ARGV[3])
   if state == 'queued' then
     make_ready(id, queue, version, tonumber(r[10] or r[11]), r[12], true)

@@ -320,7 +320,8 @@ class Job(_message.Message):
 
     @_builtins.property
     def retain_until_time(self) -> _timestamp_pb2.Timestamp:
-        """The record of a finished job is kept at least until then; unset while it is live. Defaults: 24 h after
+        """The record of a finished job is kept until then, or, where a queue keeps only so many, until enough others
+        have ended; unset while it is live. Defaults: 24 h after
         completed and cancelled, 7 days after failed.
         """
 
@@ -1754,7 +1755,7 @@ class DeadLetterFilter(_message.Message):
     job_type: _builtins.str
     """Name of the job type."""
     error_type: _builtins.str
-    """Exception type, as in JobError.type."""
+    """Exception type: qualified as in JobError.type, or the last part alone."""
     error_code: _builtins.str
     """Code, as in JobError.code."""
     limit: _builtins.int

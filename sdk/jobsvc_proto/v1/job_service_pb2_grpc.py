@@ -167,8 +167,8 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Retry(self, request, context):
-        """Queues a finished job again.
-        Not available yet: answers UNIMPLEMENTED.
+        """Queues failed jobs again, with their history. Works in portions: a call that breaks off has done a part, and
+        may be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

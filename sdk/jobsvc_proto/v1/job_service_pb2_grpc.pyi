@@ -61,8 +61,8 @@ class JobServiceStub:
     finished job.
     """
     Retry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_service_pb2.RetryResponse]
-    """Queues a finished job again.
-    Not available yet: answers UNIMPLEMENTED.
+    """Queues failed jobs again, with their history. Works in portions: a call that breaks off has done a part, and
+    may be repeated.
     """
     Explain: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ExplainRequest, _job_service_pb2.ExplainResponse]
     """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
@@ -112,8 +112,8 @@ class JobServiceAsyncStub(JobServiceStub):
     finished job.
     """
     Retry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryRequest, _job_service_pb2.RetryResponse]  # type: ignore[assignment]
-    """Queues a finished job again.
-    Not available yet: answers UNIMPLEMENTED.
+    """Queues failed jobs again, with their history. Works in portions: a call that breaks off has done a part, and
+    may be repeated.
     """
     Explain: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ExplainRequest, _job_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """Says why a job is not running, with the numbers (position, limits, dependencies, workers).
@@ -208,8 +208,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryResponse, _abc.Awaitable[_job_service_pb2.RetryResponse]]:
-        """Queues a finished job again.
-        Not available yet: answers UNIMPLEMENTED.
+        """Queues failed jobs again, with their history. Works in portions: a call that breaks off has done a part, and
+        may be repeated.
         """
 
     @_abc_1.abstractmethod

@@ -472,21 +472,29 @@ class PurgeQueueRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    OLDER_THAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.JobState.ValueType]:
         """Only jobs in these states; PROCESSING is refused. Required, so that nothing is removed by omission."""
 
+    @_builtins.property
+    def older_than(self) -> _duration_pb2.Duration:
+        """Only jobs that ended longer ago than this, or that were submitted longer ago if they still wait. Unset means
+        all.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         states: _abc.Iterable[_common_pb2.JobState.ValueType] | None = ...,
+        older_than: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["older_than", b"older_than"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "older_than", b"older_than", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

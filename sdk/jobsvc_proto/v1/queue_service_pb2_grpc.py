@@ -125,8 +125,8 @@ class QueueServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """Removes jobs of the queue that do not run.
-        Not available yet: answers UNIMPLEMENTED.
+        """Removes jobs of the queue that do not run, as if they had never been. For its batch a removed job that was
+        waiting counts as cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,7 +134,6 @@ class QueueServiceServicer(object):
 
     def ClearDeadLetters(self, request, context):
         """Removes dead letters.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,13 +48,11 @@ class QueueServiceStub:
     DrainQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]
     """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
-    """Removes jobs of the queue that do not run.
-    Not available yet: answers UNIMPLEMENTED.
+    """Removes jobs of the queue that do not run, as if they had never been. For its batch a removed job that was
+    waiting counts as cancelled.
     """
     ClearDeadLetters: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ClearDeadLettersRequest, _queue_service_pb2.ClearDeadLettersResponse]
-    """Removes dead letters.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Removes dead letters."""
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
@@ -76,13 +74,11 @@ class QueueServiceAsyncStub(QueueServiceStub):
     DrainQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainQueueRequest, _queue_service_pb2.DrainQueueResponse]  # type: ignore[assignment]
     """Starts nothing more from the queue and answers when what runs has ended, or after max_wait."""
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
-    """Removes jobs of the queue that do not run.
-    Not available yet: answers UNIMPLEMENTED.
+    """Removes jobs of the queue that do not run, as if they had never been. For its batch a removed job that was
+    waiting counts as cancelled.
     """
     ClearDeadLetters: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ClearDeadLettersRequest, _queue_service_pb2.ClearDeadLettersResponse]  # type: ignore[assignment]
-    """Removes dead letters.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Removes dead letters."""
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Queue administration: limits, pausing, draining, clearing."""
@@ -143,8 +139,8 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.PurgeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PurgeQueueResponse, _abc.Awaitable[_queue_service_pb2.PurgeQueueResponse]]:
-        """Removes jobs of the queue that do not run.
-        Not available yet: answers UNIMPLEMENTED.
+        """Removes jobs of the queue that do not run, as if they had never been. For its batch a removed job that was
+        waiting counts as cancelled.
         """
 
     @_abc_1.abstractmethod
@@ -153,8 +149,6 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ClearDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ClearDeadLettersResponse, _abc.Awaitable[_queue_service_pb2.ClearDeadLettersResponse]]:
-        """Removes dead letters.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Removes dead letters."""
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

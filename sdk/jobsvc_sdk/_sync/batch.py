@@ -168,6 +168,19 @@ class BatchCore(Watched[BatchStatus]):
         answer = self._client._transport.cancel(pb.CancelRequest(batch_id=self.id, reason=reason), timeout)
         return _convert.cancel_summary(answer)
 
+    def retry_failed(self, *, reset_attempts: bool = False) -> int:
+        """Queue the failed jobs of the batch again, and return how many; the batch goes on, and so does this handle.
+
+        Args:
+            reset_attempts: Count their attempts from the beginning; otherwise each gets one more.
+        """
+        summary = self._client._transport.retry(
+            pb.RetryRequest(batch_id=self.id, reset_attempts=reset_attempts)
+        )
+        self._jobs = None  # new handles: those of before have seen their end
+        self.refresh()
+        return summary.requeued
+
     def to_frame(self) -> pd.DataFrame:
         """Return a data frame with a row for each job, as far as they have come.
 

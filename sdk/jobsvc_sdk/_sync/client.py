@@ -15,12 +15,12 @@ from jobsvc_sdk._connection import Connection, check_version, sdk_version
 from jobsvc_sdk._encode import encode_arguments
 from jobsvc_sdk._requests import Options, Span
 from jobsvc_sdk.errors import NotFound, ProtocolError
-from jobsvc_sdk.tables import JobTable, JobTypeTable, QueueTable
+from jobsvc_sdk.tables import JobTable, JobTypeTable
 from jobsvc_sdk.values import BatchStatus, JobTypeValue, ServerInfo
 
 from .handles import Batch, Job
 from .hub import Hub
-from .queue import Queue
+from .operations import Operations
 from .transport import Transport
 from .types import TypedCall
 
@@ -35,7 +35,7 @@ _SUBMIT_OPTIONS = frozenset({field.name for field in fields(Options)} | {"job_id
 _log = logging.getLogger("jobsvc_sdk")
 
 
-class ClientCore:
+class ClientCore(Operations):
     """What a client does the same way for threads and asyncio."""
 
     def __init__(
@@ -286,23 +286,6 @@ class ClientCore:
             if not token:
                 break
         return JobTable(found)
-
-    def queues(self, *, window: Span | None = None) -> QueueTable:
-        """Count the jobs of each queue by state, and measure how fast they go.
-
-        Args:
-            window: How far rates and percentiles look back, ``timedelta`` or seconds, from 10 s to 15 min; None takes a
-                minute.
-        """
-        request = pb.StatsRequest()
-        if window is not None:
-            request.window.CopyFrom(_requests.span(window, "window"))
-        answer = self._transport.call(lambda: self._transport.jobs.Stats, request, doing="Stats")
-        return QueueTable(_convert.queue(message) for message in answer.queues)
-
-    def queue(self, name: str) -> Queue:
-        """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
-        return Queue(self, name)
 
     def job_types(self, *, patience_s: float | None = None) -> JobTypeTable:
         """List what can be submitted.

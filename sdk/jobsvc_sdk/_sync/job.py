@@ -186,6 +186,24 @@ class JobCore(Watched[JobStatus]):
             self.on_status(_convert.job(answer.job, full=True))
         return answer.cancelled_count + answer.requested_count > 0
 
+    def retry(self, *, reset_attempts: bool = False) -> bool:
+        """Queue the job again after it has failed; its history of attempts is kept, and this handle follows it on.
+
+        Args:
+            reset_attempts: Count its attempts from the beginning; otherwise it gets one more.
+
+        Returns:
+            True when it is queued again, False when it had not failed.
+
+        Raises:
+            NotFound: It does not exist, or is no longer kept.
+        """
+        summary = self._client._transport.retry(
+            pb.RetryRequest(job_id=self.id, reset_attempts=reset_attempts)
+        )
+        self.refresh()
+        return summary.requeued > 0
+
     def logs(self, *, after: int = 0, attempt: int = 0) -> LogLines:
         """Return the lines the job has logged so far, as far as they are kept.
 

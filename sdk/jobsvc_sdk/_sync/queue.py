@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
 from jobsvc_proto.v1 import queue_service_pb2 as pb
+from jobsvc_sdk import _requests
 from jobsvc_sdk._queue_words import QueueInfo, queue_info, update_request
+from jobsvc_sdk._requests import Span
 
-if TYPE_CHECKING:
-    from .client import ClientCore
+from .transport import LONG_CALL_TIMEOUT_S, Transport
 
 _DRAIN_STEP_S = 20.0
 
@@ -24,8 +25,8 @@ class Queue:
         name: The queue.
     """
 
-    def __init__(self, client: ClientCore, name: str) -> None:
-        self._transport = client._transport
+    def __init__(self, transport: Transport, name: str) -> None:
+        self._transport = transport
         self.name = name
 
     def __repr__(self) -> str:
@@ -106,3 +107,28 @@ class Queue:
             )
             if not answer.active_count or time.monotonic() >= deadline:
                 return int(answer.active_count)
+
+    def purge(self, *states: str, older_than: Span | None = None) -> int:
+        """Remove jobs that do not run, as if they had never been; for its batch one that waited counts as cancelled.
+
+        Args:
+            states: Which: ``scheduled``, ``queued``, ``completed``, ``failed``, ``cancelled``; at least one.
+            older_than: Only jobs that ended longer ago, or were submitted longer ago if they wait; a timedelta or
+                seconds. None means all.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            ParamError: No state was given, or one that is none.
+        """
+        request = pb.PurgeQueueRequest(name=self.name, states=_requests.state_numbers(states))
+        if older_than is not None:
+            request.older_than.CopyFrom(_requests.span(older_than, "older_than"))
+        answer = self._transport.call(
+            lambda: self._transport.queues.PurgeQueue,
+            request,
+            doing="PurgeQueue",
+            timeout_s=LONG_CALL_TIMEOUT_S,
+        )
+        return int(answer.purged_count)

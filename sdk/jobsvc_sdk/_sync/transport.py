@@ -21,7 +21,7 @@ from jobsvc_sdk import _convert, _faults, _requests
 from jobsvc_sdk._connection import Connection
 from jobsvc_sdk._tracker import Tracker
 from jobsvc_sdk.errors import NotFound, ProtocolError
-from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue
+from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue, RetrySummary
 
 from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 
@@ -34,6 +34,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 CALL_TIMEOUT_S = 10.0
+LONG_CALL_TIMEOUT_S = 300.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
@@ -155,6 +156,12 @@ class Transport:
         return self.call(
             lambda: self.jobs.Cancel, request, doing="Cancel", timeout_s=timeout_s, patience_s=0.0
         )
+
+    def retry(self, request: pb.RetryRequest) -> RetrySummary:
+        """Queue failed jobs again. Named, so that a repeat after a lost answer changes nothing."""
+        request.request_id = _requests.new_request_id()
+        answer = self.call(lambda: self.jobs.Retry, request, doing="Retry", timeout_s=LONG_CALL_TIMEOUT_S)
+        return RetrySummary(requeued=answer.requeued_count, skipped=answer.skipped_count)
 
     def batch_status(self, batch_id: str) -> BatchStatus:
         """Return the counts of a batch as they are now: the first message of a stream has them.

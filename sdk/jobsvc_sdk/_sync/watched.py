@@ -92,6 +92,9 @@ class Watched(abc.ABC, Generic[AnyStatus]):
         with self._lock:
             self._status = self._newest(status)
             self._heard_at = time.monotonic()
+            if not self._status.terminal and self._ended.is_set() and self._gone is None:
+                self._ended.clear()  # somebody queued it again
+                self._watched_by = None
             if not self._status.terminal or self._ended.is_set():
                 return
             callbacks, self._callbacks = self._callbacks, []

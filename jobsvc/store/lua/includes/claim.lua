@@ -2,16 +2,16 @@
 
 local function hand_over(id, r)
   return { id, r[1], r[2], r[3], tonumber(r[4]), tonumber(r[5] or 0), r[6] or '', tonumber(r[7] or 0), tonumber(r[8] or 0),
-    redis.call('GET', part_key(id, 'arguments')) or '{}', r[9] and redis.call('GET', part_key(id, 'spec')) or '' }
+    tonumber(r[10] or 0), redis.call('GET', part_key(id, 'arguments')) or '{}', r[9] and redis.call('GET', part_key(id, 'spec')) or '' }
 end
 
-local HANDED = { 'token', 'type', 'queue', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec' }
+local HANDED = { 'token', 'type', 'queue', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec', 'spared' }
 
 -- score: the place that the job had in the line, see ready_score.
 local function start(id, gate, worker, lease_ms, score)
   local key, queue = job_key(id), gate.queue
   local r = redis.call('HMGET', key, 'state', 'version', 'type', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec',
-    'priority')
+    'priority', 'spared')
   if r[1] ~= 'queued' then return nil end
   local version, attempt = r[2] + 1, (r[4] or 0) + 1
   redis.call('HSET', key, 'state', 'processing', 'version', version, 'token', version, 'attempt', attempt,
@@ -20,7 +20,7 @@ local function start(id, gate, worker, lease_ms, score)
   redis.call('ZADD', queue_key(queue, 'leases'), now + lease_ms, id)
   meter(queue, 'w', now - score - (HEAD_START[r[10]] or 0))
   moved(id, version, 'queued', 'processing', r[6])
-  return hand_over(id, { tostring(version), r[3], queue, attempt, r[5], r[6], r[7], r[8], r[9] })
+  return hand_over(id, { tostring(version), r[3], queue, attempt, r[5], r[6], r[7], r[8], r[9], r[11] })
 end
 
 -- Jobs that may start now, out of one queue.

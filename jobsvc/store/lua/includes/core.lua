@@ -23,6 +23,10 @@ local function count_move(batch, from, to)
   redis.call('HINCRBY', key, to, 1)
   redis.call('HINCRBY', key, 'version', 1)
   if to == 'processing' then redis.call('HSETNX', key, 'start_ms', now) end
+  if from == 'failed' then -- queued again: a batch that had ended goes on
+    redis.call('HINCRBY', key, 'open', 1)
+    redis.call('HDEL', key, 'end_ms')
+  end
   if to == 'completed' or to == 'failed' or to == 'cancelled' then
     if redis.call('HINCRBY', key, 'open', -1) == 0 then redis.call('HSET', key, 'end_ms', now) end
   end

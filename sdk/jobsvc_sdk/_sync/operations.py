@@ -1,0 +1,68 @@
+# Generated from _async/operations.py by tools/gen_sync.py; change that one.
+"""What operators ask of a client: queues and dead letters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from jobsvc_proto.v1 import job_service_pb2 as pb
+from jobsvc_sdk import _convert, _requests
+from jobsvc_sdk._requests import Span
+from jobsvc_sdk.tables import QueueTable
+
+from .letters import DeadLetters
+from .queue import Queue
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from .client import ClientCore
+
+
+class Operations:
+    """The part of a client that is about queues rather than about jobs."""
+
+    _transport: Transport
+
+    def queues(self, *, window: Span | None = None) -> QueueTable:
+        """Count the jobs of each queue by state, and measure how fast they go.
+
+        Args:
+            window: How far rates and percentiles look back, ``timedelta`` or seconds, from 10 s to 15 min; None takes a
+                minute.
+        """
+        request = pb.StatsRequest()
+        if window is not None:
+            request.window.CopyFrom(_requests.span(window, "window"))
+        answer = self._transport.call(lambda: self._transport.jobs.Stats, request, doing="Stats")
+        return QueueTable(_convert.queue(message) for message in answer.queues)
+
+    def queue(self, name: str) -> Queue:
+        """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
+        return Queue(self._transport, name)
+
+    def dead_letters(
+        self,
+        *,
+        queue: str = "",
+        job_type: str = "",
+        error_type: str = "",
+        error_code: str = "",
+        after: datetime | None = None,
+        before: datetime | None = None,
+    ) -> DeadLetters:
+        """Return the failed jobs that are kept and match, to look at them, retry or clear them. Asks nothing yet.
+
+        Args:
+            queue: Only of this queue.
+            job_type: Only of this type.
+            error_type: Only those that failed with this exception: ``"ValueError"`` or qualified.
+            error_code: Only those that failed with this code.
+            after: Only those that failed then or later; with a time zone.
+            before: Only those that failed before; with a time zone.
+
+        Raises:
+            ParamError: A time has no time zone.
+        """
+        wanted = _requests.dead_letter_filter(queue, job_type, error_type, error_code, after, before)
+        return DeadLetters(cast("ClientCore", self), wanted)
