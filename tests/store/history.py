@@ -6,11 +6,14 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from jobsvc.model.errors import QueueFull
 from jobsvc.model.job import NewBatch, Priority
 from jobsvc.model.lifecycle import JobState, Outcome
+from jobsvc.model.queue import QueueSettings
 from jobsvc.store import calls
 from jobsvc.store.calls import Claim, Report
 from tests.store.bench import Bench
@@ -20,6 +23,7 @@ QUEUES = ("q", "p")
 WORKERS = ("w1", "w2")
 LATER_MS = 600_000
 REPORTED = tuple(outcome for outcome in Outcome if outcome is not Outcome.LOST)
+REMOVABLE = tuple(state for state in JobState if state not in (JobState.PROCESSING, JobState.BLOCKED))
 _queues = st.sampled_from(QUEUES)
 
 
@@ -53,6 +57,10 @@ class History(RuleBasedStateMachine):
     def submit(self, queue: str, priority: Priority, delayed: bool, again: bool) -> None:
         job_id = f"j{next(self.numbers)}"
         job = self.bench.new(job_id, queue=queue, priority=priority, delay_ms=LATER_MS if delayed else 0)
+        if not self.reference.has_place(queue):
+            with pytest.raises(QueueFull):
+                self.bench.run(calls.submit(job))
+            return
         assert self.bench.run(calls.submit(job)).created
         if again:
             assert not self.bench.run(calls.submit(job)).created
@@ -73,7 +81,11 @@ class History(RuleBasedStateMachine):
         stages = calls.stage(NewBatch(id=batch), len(jobs), list(enumerate(jobs)))
         for stage in stages * (2 if again else 1):
             assert not self.bench.run(stage).committed
-        if abort:
+        full = not self.reference.has_place(queue, len(delays))
+        if full:
+            with pytest.raises(QueueFull):
+                self.bench.run(calls.commit(batch))
+        if abort or full:
             assert self.bench.run(calls.abort(batch))
             return
         assert self.bench.run(calls.commit(batch)).created
@@ -93,7 +105,9 @@ class History(RuleBasedStateMachine):
     )
     def claim(self, worker: str, lane: str, want: int, queues: Sequence[str], again: bool) -> Any:
         request = f"r{next(self.numbers)}"
-        expected = self.reference.expected_starts(want, queues)
+        expected = self.reference.expected_starts(worker, want, queues)
+        for queue in queues:  # as a worker does that was woken
+            self.bench.woken(queue)
         got = self.bench.claim(want, worker=worker, request=request, lane=lane, queues=queues)
         if again:
             assert self.bench.claim(want, worker=worker, request=request, lane=lane, queues=queues) == got
@@ -102,8 +116,8 @@ class History(RuleBasedStateMachine):
             assert len(chosen) == expected[queue]
             self.reference.check_order(queue, chosen)
         for claim in got:
-            job = self.reference.start(claim.job_id, claim.token)
-            assert (claim.attempt, claim.lost_attempts) == (job.attempt, job.lost)
+            job = self.reference.start(claim.job_id, claim.token, worker)
+            assert (claim.attempt, claim.lost_attempts, claim.spared) == (job.attempt, job.lost, job.spared)
         return multiple(*got)
 
     def _report(self, claim: Claim, outcome: Outcome, delay_ms: int) -> str:
@@ -120,6 +134,9 @@ class History(RuleBasedStateMachine):
     def report(self, claim: Claim, outcome: Outcome, delayed: bool, again: bool) -> Claim:
         delayed = delayed or outcome in (Outcome.RETRIED, Outcome.SNOOZED)
         delay_ms = LATER_MS if delayed else 0
+        if claim.job_id not in self.reference.jobs:
+            assert self._report(claim, outcome, delay_ms) == "lost"
+            return claim
         expected = self.reference.report(claim.job_id, claim.token, outcome, delayed=delayed)
         assert self._report(claim, outcome, delay_ms) == expected
         assert not again or self._report(claim, outcome, delay_ms) == (
@@ -129,6 +146,9 @@ class History(RuleBasedStateMachine):
 
     @rule(claim=stale)
     def report_late(self, claim: Claim) -> None:
+        if claim.job_id not in self.reference.jobs:
+            assert self._report(claim, Outcome.COMPLETED, 0) == "lost"
+            return
         expected = self.reference.report(claim.job_id, claim.token, Outcome.COMPLETED, delayed=False)
         assert self._report(claim, Outcome.COMPLETED, 0) == expected
         assert expected != "ok"
@@ -138,6 +158,48 @@ class History(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
         for _ in range(2 if again else 1):
             assert self.bench.cancel(job_id) == [self.reference.cancel(job_id)]
+
+    # -- operating ------------------------------------------------------------------------------------------------
+
+    @rule(queue=_queues, pause=st.booleans(), again=st.booleans())
+    def pause_or_resume(self, queue: str, pause: bool, again: bool) -> None:
+        for _ in range(2 if again else 1):
+            changed = self.bench.run(calls.pause(queue, "why") if pause else calls.resume(queue))
+            assert changed.paused is pause
+        self.reference.gates[queue].paused = pause
+
+    @rule(
+        queue=_queues,
+        name=st.sampled_from(["max_concurrency", "max_concurrency_per_worker", "max_waiting"]),
+        limit=st.sampled_from([0, 0, 1, 2, 5]),
+        again=st.booleans(),
+    )
+    def set_limit(self, queue: str, name: str, limit: int, again: bool) -> None:
+        for _ in range(2 if again else 1):
+            settings = QueueSettings(**{name: limit})
+            self.bench.run(calls.configure(queue, settings, [name], how="update"))
+        setattr(self.reference.gates[queue], name, limit)
+
+    @rule(data=st.data(), reset=st.booleans(), again=st.booleans())
+    def retry(self, data: st.DataObject, reset: bool, again: bool) -> None:
+        job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
+        for _ in range(2 if again else 1):
+            expected = self.reference.retry(job_id, reset=reset)
+            assert self.bench.run(calls.retry([job_id], reset=reset)) == [expected]
+
+    @rule(reset=st.booleans())
+    def retry_all(self, reset: bool) -> None:
+        failed = self.reference.in_state(JobState.FAILED)
+        assert self.bench.run(calls.retry(failed, reset=reset)) == ["requeued"] * len(failed)
+        for job_id in failed:
+            self.reference.retry(job_id, reset=reset)
+
+    @rule(data=st.data(), state=st.sampled_from(REMOVABLE), again=st.booleans())
+    def remove(self, data: st.DataObject, state: JobState, again: bool) -> None:
+        job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
+        for _ in range(2 if again else 1):
+            expected = self.reference.remove(job_id, state)
+            assert self.bench.run(calls.remove([job_id], state)) == expected
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -181,6 +243,12 @@ class History(RuleBasedStateMachine):
             assert (job.cancel is not None) == expected.told
             assert [attempt.outcome for attempt in job.attempts] == expected.outcomes
             self.versions[job_id] = job.version
+
+    @invariant()
+    def who_waits_is_woken(self) -> None:
+        for queue in self.reference.queues():
+            woken = self.bench.redis.exists(self.bench.keys.queue(queue, "wake"))
+            assert woken or not self.reference.must_wake(queue), queue
 
     @invariant()
     def everything_is_in_one_place_and_counted(self) -> None:

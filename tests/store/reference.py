@@ -6,13 +6,16 @@ are named as the commands of the store, change the model, and return what the co
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobsvc.model.job import HEAD_START_MS, Priority
 from jobsvc.model.lifecycle import JobState, Outcome
 from jobsvc.store.calls import MAX_LOST_ATTEMPTS
+
+ENOUGH = 1_000_000
+"""More jobs than any history has."""
 
 UNCOUNTED = (Outcome.RELEASED, Outcome.SNOOZED)
 """Outcomes that do not count as an attempt."""
@@ -29,6 +32,9 @@ class Record:
         token: Of the present or last lease; empty when the lease was lost.
         ends: How often it became terminal.
         outcomes: Of all attempts that are on record, oldest first: completed ones are not.
+        worker: Who runs it, or ran it last.
+        spared: Failed attempts that do not count since somebody retried it; -1 when the next one is the last.
+        lost_spared: Lost attempts that do not count.
     """
 
     queue: str = "q"
@@ -41,6 +47,9 @@ class Record:
     token: str = ""
     ends: int = 0
     outcomes: list[Outcome] = field(default_factory=list)
+    worker: str = ""
+    spared: int = 0
+    lost_spared: int = 0
 
     def close(self, state: JobState) -> None:
         """Reach a terminal state."""
@@ -48,10 +57,21 @@ class Record:
         self.ends += 1
 
 
+@dataclass
+class Gate:
+    """What holds the jobs of a queue back; 0 is no limit."""
+
+    paused: bool = False
+    max_concurrency: int = 0
+    max_concurrency_per_worker: int = 0
+    max_waiting: int = 0
+
+
 class Reference:
     """Jobs of some queues."""
 
     def __init__(self) -> None:
+        self.gates: defaultdict[str, Gate] = defaultdict(Gate)
         self.jobs: dict[str, Record] = {}
         self.lost_ever: Counter[str] = Counter()
         self.ended_ever: Counter[tuple[str, JobState]] = Counter()
@@ -61,6 +81,12 @@ class Reference:
         return [
             job_id for job_id, job in self.jobs.items() if job.state in states and queue in ("", job.queue)
         ]
+
+    def has_place(self, queue: str, more: int = 1) -> bool:
+        """Whether so many more jobs may wait in a queue."""
+        waiting = len(self.in_state(JobState.QUEUED, JobState.SCHEDULED, queue=queue))
+        most = self.gates[queue].max_waiting
+        return not most or waiting + more <= most
 
     def submit(self, job_id: str, *, delayed: bool, **facts: object) -> None:
         """Add a job that did not exist."""
@@ -72,15 +98,31 @@ class Reference:
     # -- running --------------------------------------------------------------------------------------------------
 
     def room(self, queue: str) -> int:
-        """How many jobs of a queue may start now."""
-        return len(self.in_state(JobState.QUEUED, queue=queue))
+        """How many jobs of a queue its gate lets start, over all workers."""
+        gate, active = self.gates[queue], len(self.in_state(JobState.PROCESSING, queue=queue))
+        if gate.paused:
+            return 0
+        return max(0, gate.max_concurrency - active) if gate.max_concurrency else ENOUGH
 
-    def expected_starts(self, want: int, queues: Sequence[str]) -> dict[str, int]:
+    def room_of(self, worker: str, queue: str) -> int:
+        """The same for one worker."""
+        own = self.gates[queue].max_concurrency_per_worker
+        held = sum(
+            self.jobs[job_id].worker == worker for job_id in self.in_state(JobState.PROCESSING, queue=queue)
+        )
+        return min(self.room(queue), max(0, own - held) if own else ENOUGH)
+
+    def expected_starts(self, worker: str, want: int, queues: Sequence[str]) -> dict[str, int]:
         """How many jobs of each queue a claim must get."""
         starts: dict[str, int] = {}
         for queue in queues:
-            starts[queue] = min(want - sum(starts.values()), self.room(queue))
+            ready = len(self.in_state(JobState.QUEUED, queue=queue))
+            starts[queue] = min(want - sum(starts.values()), self.room_of(worker, queue), ready)
         return starts
+
+    def must_wake(self, queue: str) -> bool:
+        """Whether a worker that waits must find something that says so."""
+        return bool(self.in_state(JobState.QUEUED, queue=queue)) and self.room(queue) > 0
 
     def check_order(self, queue: str, chosen: Iterable[str]) -> None:
         """Check that the most urgent were taken.
@@ -95,12 +137,12 @@ class Reference:
         if heads and waiting:
             assert min(heads) >= max(HEAD_START_MS[self.jobs[job_id].priority] for job_id in waiting)
 
-    def start(self, job_id: str, token: str) -> Record:
+    def start(self, job_id: str, token: str, worker: str) -> Record:
         """A worker has claimed a job."""
         job = self.jobs[job_id]
         assert job.state is JobState.QUEUED
         assert token not in ("", job.token)
-        job.state, job.token, job.attempt = JobState.PROCESSING, token, job.attempt + 1
+        job.state, job.token, job.worker, job.attempt = JobState.PROCESSING, token, worker, job.attempt + 1
         return job
 
     def report(self, job_id: str, token: str, outcome: Outcome, *, delayed: bool) -> str:
@@ -135,6 +177,25 @@ class Reference:
         self._close(job, JobState.CANCELLED)
         return "cancelled"
 
+    def retry(self, job_id: str, *, reset: bool) -> str:
+        """Somebody wants a failed job to run again."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return "missing"
+        if job.state is not JobState.FAILED:
+            return "skipped"
+        job.state, job.spared = JobState.QUEUED, -1
+        if reset:
+            job.spared, job.lost_spared = job.attempt - job.lost, job.lost
+        return "requeued"
+
+    def remove(self, job_id: str, state: JobState) -> int:
+        """Somebody does not want to keep a job that is in a state."""
+        if job_id not in self.jobs or self.jobs[job_id].state is not state:
+            return 0
+        del self.jobs[job_id]
+        return 1
+
     # -- time -----------------------------------------------------------------------------------------------------
 
     def become_due(self, job_ids: Iterable[str]) -> None:
@@ -154,7 +215,7 @@ class Reference:
             self.lost_ever[job.queue] += 1
             if job.told:
                 self._close(job, JobState.CANCELLED)
-            elif job.lost > MAX_LOST_ATTEMPTS:
+            elif job.lost - job.lost_spared > MAX_LOST_ATTEMPTS:
                 self._close(job, JobState.FAILED)
             else:
                 job.state = JobState.QUEUED
@@ -170,5 +231,5 @@ class Reference:
         return Counter(job.state for job in self.jobs.values() if job.queue == queue)
 
     def queues(self) -> Iterator[str]:
-        """Names of all queues that ever had a job."""
+        """Names of all queues that have a job."""
         return iter(sorted({job.queue for job in self.jobs.values()}))
