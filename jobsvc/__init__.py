@@ -17,16 +17,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobsvc.worker import ApplicationError as ApplicationError
     from jobsvc.worker import Cancelled as Cancelled
     from jobsvc.worker import Fail as Fail
     from jobsvc.worker import Retry as Retry
+    from jobsvc.worker import RetryPolicy as RetryPolicy
+    from jobsvc.worker import Snooze as Snooze
     from jobsvc.worker import current_job as current_job
     from jobsvc.worker import handler as handler
     from jobsvc.worker import queue as queue
     from jobsvc.worker import track as track
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Cancelled", "Fail", "Retry", "__version__", "current_job", "handler", "queue", "track"]
+__all__ = [
+    "ApplicationError",
+    "Cancelled",
+    "Fail",
+    "Retry",
+    "RetryPolicy",
+    "Snooze",
+    "__version__",
+    "current_job",
+    "handler",
+    "queue",
+    "track",
+]
 
 
 def __getattr__(name: str) -> Any:

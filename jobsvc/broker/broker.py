@@ -14,7 +14,7 @@ from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout, Q
 from dramatiq.middleware import Middleware
 
 from jobsvc.broker.binding import bind
-from jobsvc.broker.options import ActorOptions, priority_of
+from jobsvc.broker.options import ActorOptions, attempts, message_backoff, priority_of
 from jobsvc.model.errors import InvalidRequest, StoreUnavailable
 from jobsvc.model.job import NewJob
 from jobsvc.model.jsontext import dump
@@ -80,12 +80,14 @@ class JobBroker(Broker):
         return message
 
     def _job(self, message: dramatiq.Message[Any], delay_ms: int) -> NewJob:
-        priority = 0
+        priority = max_lost = 0
         named = dict(message.kwargs)
         try:
             actor = self.get_actor(message.actor_name)
             named = bind(actor.fn, message.args, message.kwargs)
             priority = actor.priority
+            declared = getattr(actor, "handler", None)  # of @handler
+            max_lost = 0 if declared is None else declared.job_type.retry.max_lost_attempts
         except ActorNotFound:
             if message.args:
                 raise InvalidRequest(
@@ -98,7 +100,6 @@ class JobBroker(Broker):
             arguments = dump(named)
         except ValueError as error:
             raise InvalidRequest(f"the arguments of {message.actor_name}: {error}") from error
-        retries = message.options.get("max_retries")
         return NewJob(
             id=message.message_id,
             type=message.actor_name,
@@ -106,7 +107,9 @@ class JobBroker(Broker):
             arguments=arguments,
             priority=priority_of(priority),
             delay_ms=delay_ms,
-            max_attempts=0 if retries is None else int(retries) + 1,
+            max_attempts=attempts(message.options),
+            max_lost_attempts=max_lost,
+            retry=message_backoff(message.options),
             timeout_ms=int(message.options.get("time_limit") or 0),
         )
 

@@ -20,6 +20,9 @@ INLINE_LIMIT_BYTES = 262_144
 MAX_BATCH_SIZE = 10_000
 """Most jobs that one batch can have."""
 
+MAX_SNOOZES = 10_000
+"""How often a job can be snoozed before it has failed: what waits for something that never comes must end, too."""
+
 
 class Priority(IntEnum):
     """Named priorities; the numbers are those of the wire."""
@@ -66,6 +69,7 @@ class JobError:
         stack_trace: The traceback as the worker saw it; may be empty.
         code: The code that the handler gave (``Fail(code=...)``); may be empty.
         retryable: Whether another attempt could have helped.
+        details: What the handler attached (``Fail(details=...)``), as JSON; may be empty.
     """
 
     category: ErrorCategory
@@ -74,6 +78,7 @@ class JobError:
     stack_trace: str = ""
     code: str = ""
     retryable: bool = False
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at running a job that did not simply complete."""
+    """One try at running a job that did not simply complete.
+
+    Attributes:
+        delay_ms: With ``RETRIED``: how long the job waits for its next attempt.
+    """
 
     number: int
     worker_id: str
@@ -109,6 +118,7 @@ class Attempt:
     end_ms: int
     outcome: Outcome
     error: JobError | None = None
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,7 @@ class Job:
     due_ms: int = 0
     attempt: int = 0
     lost_attempts: int = 0
+    snoozes: int = 0
     max_attempts: int = 0
     max_lost_attempts: int = 0
     timeout_ms: int = 0

@@ -53,6 +53,8 @@ TRANSITIONS: dict[tuple[JobState | None, str], JobState] = {
     (JobState.PROCESSING, Outcome.COMPLETED): JobState.COMPLETED,
     (JobState.PROCESSING, Outcome.FAILED): JobState.FAILED,
     (JobState.PROCESSING, Outcome.RETRIED): JobState.SCHEDULED,
+    (JobState.PROCESSING, Outcome.SNOOZED): JobState.SCHEDULED,
+    (JobState.PROCESSING, "snoozed too often"): JobState.FAILED,
     (JobState.PROCESSING, Outcome.CANCELLED): JobState.CANCELLED,
     (JobState.PROCESSING, Outcome.RELEASED): JobState.QUEUED,
     (JobState.PROCESSING, "released with a delay"): JobState.SCHEDULED,

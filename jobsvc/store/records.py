@@ -21,7 +21,7 @@ from jobsvc.model.job import (
     Progress,
 )
 from jobsvc.model.lifecycle import JobState, Outcome
-from jobsvc.model.retry import RetryOverride, RetryPolicy
+from jobsvc.model.retry import RetryOverride, RetryPolicy, RetryRule
 
 
 def compact(value: Any) -> str:
@@ -51,7 +51,17 @@ def load_retry(spec_text: str | None) -> RetryOverride | None:
     retry = json.loads(spec_text).get("retry") if spec_text else None
     if retry is None:
         return None
-    return RetryOverride(**{**retry, "non_retryable_types": tuple(retry.get("non_retryable_types", ()))})
+    return RetryOverride(**_retry_tuples(retry))
+
+
+def _retry_tuples(retry: Mapping[str, Any]) -> dict[str, Any]:
+    """The lists of a retry policy, as JSON has them, as the values of the model."""
+    return {
+        **retry,
+        "non_retryable_types": tuple(retry.get("non_retryable_types", ())),
+        "delays_ms": tuple(retry.get("delays_ms", ())),
+        "rules": tuple(RetryRule(**rule) for rule in retry.get("rules", ())),
+    }
 
 
 def dump_error(error: JobError) -> str:
@@ -83,6 +93,7 @@ def load_attempt(text: str) -> Attempt:
         end_ms=int(value["end_ms"]),
         outcome=Outcome(value["outcome"]),
         error=load_error(value["error"]),
+        delay_ms=int(value.get("delay_ms", 0)),
     )
 
 
@@ -118,6 +129,7 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
         due_ms=number["due_ms"],
         attempt=number["attempt"],
         lost_attempts=number["lost"],
+        snoozes=number["snoozed"],
         max_attempts=number["max_attempts"],
         max_lost_attempts=number["max_lost"],
         timeout_ms=number["timeout_ms"],
@@ -144,6 +156,7 @@ _NUMBERS = (
     "due_ms",
     "attempt",
     "lost",
+    "snoozed",
     "max_attempts",
     "max_lost",
     "timeout_ms",
@@ -183,10 +196,9 @@ def load_type(text: str) -> JobType:
     """Read a published job type; fields of newer workers are left aside."""
     value = {name: item for name, item in json.loads(text).items() if name in JobType.__slots__}
     retry = {name: item for name, item in value.pop("retry", {}).items() if name in RetryPolicy.__slots__}
-    retry["non_retryable_types"] = tuple(retry.get("non_retryable_types", ()))
     value["priority"] = Priority(value.get("priority", Priority.MEDIUM))
     value["explicit"] = tuple(value.get("explicit", ()))
-    return JobType(**value, retry=RetryPolicy(**retry))
+    return JobType(**value, retry=RetryPolicy(**_retry_tuples(retry)))
 
 
 def dump_worker(worker: WorkerInfo) -> str:

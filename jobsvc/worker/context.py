@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextvars import ContextVar
 from dataclasses import replace
-from datetime import timedelta
 from typing import Literal, Protocol, TypeVar, overload
 
 from jobsvc.model.job import Progress
+from jobsvc.worker.exceptions import Cancelled, TimeLimitExceeded
 
 T = TypeVar("T")
 Level = Literal["debug", "info", "warning", "error"]
@@ -19,57 +19,6 @@ TRACK_EVERY_S = 0.05
 
 MAX_TEXT_LENGTH = 2_000
 """Longer steps, messages and log lines are cut."""
-
-
-class Cancelled(BaseException):
-    """Somebody cancelled this job. Raised at a checkpoint; let it pass, after cleaning up.
-
-    Like ``KeyboardInterrupt`` it is not an ``Exception``, so that ``except Exception`` does not swallow it.
-    """
-
-    __module__ = "jobsvc"
-
-
-class TimeLimitExceeded(BaseException):
-    """The attempt has used up its time. Raised at a checkpoint; let it pass, after cleaning up."""
-
-    __module__ = "jobsvc"
-
-
-class Fail(Exception):
-    """The job cannot succeed: do not try again.
-
-    Args:
-        message: What is wrong, for people.
-        code: What is wrong, for programs, e.g. ``INVALID_CREDENTIALS``.
-    """
-
-    __module__ = "jobsvc"
-
-    def __init__(self, message: str, *, code: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Retry(Exception):
-    """Try again, after a time that the handler knows better than the policy; counts as a failed attempt.
-
-    Args:
-        after: How long to wait, ``timedelta`` or seconds.
-        message: Why, for people.
-        code: Why, for programs, e.g. ``RATE_LIMITED``.
-    """
-
-    __module__ = "jobsvc"
-
-    def __init__(
-        self, after: timedelta | float, message: str = "asked to be tried again", *, code: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.after_ms = max(
-            0, round(after.total_seconds() * 1_000 if isinstance(after, timedelta) else after * 1_000)
-        )
-        self.code = code
 
 
 class Voice(Protocol):

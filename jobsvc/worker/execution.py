@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import dramatiq
@@ -16,11 +14,10 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from jobsvc.broker.options import ActorOptions
 from jobsvc.model.job import ErrorCategory, JobError
 from jobsvc.model.jsontext import JsonProblem, dump
-from jobsvc.worker.context import Cancelled, Fail, JobContext, Retry, TimeLimitExceeded, Voice, enter
+from jobsvc.worker.context import JobContext, Voice, enter
+from jobsvc.worker.exceptions import Snooze
 from jobsvc.worker.handler import Handler, handler_of
-
-MAX_MESSAGE_LENGTH = 4_000
-MAX_TRACE_LENGTH = 32_000
+from jobsvc.worker.raised import Ended, ended_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +33,6 @@ class Task:
     batch_id: str
     arguments: str
     result_limit_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What came of an attempt, before anybody decided what follows.
-
-    Attributes:
-        result: The result as JSON; ``None`` when there is an error.
-        error: Why it did not complete; ``retryable`` is False when another attempt cannot help.
-        after_ms: How long the handler wants to wait before the next attempt; ``None`` leaves it to the policy.
-    """
-
-    result: str | None = None
-    error: JobError | None = None
-    after_ms: int | None = None
 
 
 class Handlers:
@@ -104,7 +86,9 @@ class Handlers:
                 value = self._run_with_middleware(handler, task, args, kwargs)
             return _completed(value, task.result_limit_bytes)
         except BaseException as error:  # handlers may raise anything, and all of it is an outcome
-            return _failed(error)
+            if isinstance(error, Snooze):
+                context.log(f"snoozed for {error.after_ms / 1_000:g} s: {error}".removesuffix(": "))
+            return ended_by(error, may_repeat=handler.may_repeat(task.attempt - 1, error))
         finally:
             enter(None)
             context.end()
@@ -161,46 +145,3 @@ def _bad_result(message: str) -> Ended:
 
 def _kind(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-
-
-def _failed(error: BaseException) -> Ended:
-    if isinstance(error, Cancelled):
-        return Ended(error=JobError(ErrorCategory.CANCELLED, message=str(error)))
-    if isinstance(error, TimeLimitExceeded):
-        trace = _trace(error, error.__traceback__)
-        return Ended(
-            error=JobError(ErrorCategory.TIMEOUT, message=str(error), stack_trace=trace, retryable=True)
-        )
-    described = JobError(
-        ErrorCategory.APPLICATION,
-        type=f"{type(error).__module__}.{type(error).__qualname__}",
-        message=_text(error),
-        stack_trace=_trace(error, error.__traceback__),
-        code=error.code if isinstance(error, Fail | Retry) else "",
-        retryable=not isinstance(error, Fail),
-    )
-    return Ended(error=described, after_ms=error.after_ms if isinstance(error, Retry) else None)
-
-
-def _text(error: BaseException) -> str:
-    """What an exception says; it is the handler's code that says it, and that may fail, too."""
-    try:
-        text = str(error)[:MAX_MESSAGE_LENGTH]
-    except Exception as problem:
-        return f"(its text cannot be had: {type(problem).__qualname__})"
-    return text.encode("utf-8", "replace").decode()
-
-
-_OURS = (__name__, "jobsvc.worker.handler", "asyncio.runners", "asyncio.base_events", "asyncio.events")
-"""Modules whose frames come before the handler's own."""
-
-
-def _trace(error: BaseException, trace: TracebackType | None) -> str:
-    """The traceback from the handler's own frame on: what calls it is of no interest."""
-    while trace is not None and trace.tb_frame.f_globals.get("__name__") in _OURS:
-        trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace)).encode("utf-8", "replace").decode()
-    if len(text) <= MAX_TRACE_LENGTH:
-        return text
-    half = MAX_TRACE_LENGTH // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, TypeVar, cast
@@ -17,7 +17,7 @@ from jobsvc.broker.options import priority_of, retry_policy
 from jobsvc.model.catalog import JobType
 from jobsvc.model.errors import ConfigurationError
 from jobsvc.model.job import Priority
-from jobsvc.model.retry import RetryPolicy
+from jobsvc.worker.retrying import DEFAULT_POLICY, RetryPolicy, retry_policy_of
 from jobsvc.worker.signature import Arguments, result_schema
 
 P = ParamSpec("P")
@@ -36,11 +36,20 @@ class Handler:
         job_type: What is published about it.
         function: The function itself.
         arguments: Reads and checks the arguments.
+        retry_when: Dramatiq's option: told of the attempts before and the exception, says whether to repeat.
     """
 
     job_type: JobType
     function: Callable[..., Any]
     arguments: Arguments
+    retry_when: Callable[[int, BaseException], bool] | None = None
+
+    def may_repeat(self, attempts_before: int, error: BaseException) -> bool:
+        """Whether the handler's own code allows another attempt after an exception."""
+        try:
+            return self.retry_when is None or bool(self.retry_when(attempts_before, error))
+        except Exception:  # nobody can say that another attempt helps
+            return False
 
 
 def handler(
@@ -53,6 +62,7 @@ def handler(
     priority: str | None = None,
     backoff: timedelta | float | None = None,
     max_backoff: timedelta | float | None = None,
+    retry: RetryPolicy | Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[P, R]], dramatiq.Actor[P, R]]:
     """Make a function the handler of a job type.
 
@@ -72,13 +82,17 @@ def handler(
         backoff: Delay after the first failed attempt, doubled for each further one; ``timedelta`` or seconds, by
             default 1 s.
         max_backoff: No delay is longer; ``timedelta`` or seconds, by default 60 s.
+        retry: The whole retry policy, as ``RetryPolicy`` or as a mapping with the same words: listed delays, rules by
+            error code and exception type, jitter and so on. What it says is not said again beside it.
 
     Raises:
         ConfigurationError: A setting is wrong.
     """
-    _check(name, max_attempts, timeout, isolation, priority)
-    retry = _retry(max_attempts, backoff, max_backoff)
-    explicit = _explicit(timeout, priority, max_attempts, retry)
+    _check(name, timeout, isolation, priority)
+    policy = retry_policy_of(
+        f"@handler({name!r})", retry, max_attempts=max_attempts, backoff=backoff, max_backoff=max_backoff
+    )
+    explicit = _explicit(timeout, priority, retried=policy is not DEFAULT_POLICY)
 
     def decorate(function: Callable[P, R]) -> dramatiq.Actor[P, R]:
         run = _blocking(function)
@@ -90,7 +104,7 @@ def handler(
             arguments_schema=arguments.schema(),
             result_schema=result_schema(function),
             timeout_ms=0 if timeout is None else _ms(timeout),
-            retry=retry,
+            retry=policy,
             priority=PRIORITIES[priority or "medium"],
             isolation=isolation,
             explicit=explicit,
@@ -122,30 +136,22 @@ def handler_of(actor: dramatiq.Actor[Any, Any]) -> Handler:
         retry=retry_policy(actor.options),
         priority=priority_of(actor.priority),
     )
-    return Handler(job_type=job_type, function=actor.fn, arguments=arguments)
+    return Handler(
+        job_type=job_type,
+        function=actor.fn,
+        arguments=arguments,
+        retry_when=actor.options.get("retry_when"),
+    )
 
 
-def _explicit(
-    timeout: timedelta | float | None, priority: str | None, max_attempts: int | None, retry: RetryPolicy
-) -> tuple[str, ...]:
+def _explicit(timeout: timedelta | float | None, priority: str | None, *, retried: bool) -> tuple[str, ...]:
     """What a handler says itself, so that its queue has no say in it."""
     given = {
         "timeout": timeout is not DEFAULT_TIMEOUT,
-        "retry": max_attempts is not None or retry != RetryPolicy(),
+        "retry": retried,
         "priority": priority is not None,
     }
     return tuple(what for what, is_given in given.items() if is_given)
-
-
-def _retry(
-    max_attempts: int | None, backoff: timedelta | float | None, max_backoff: timedelta | float | None
-) -> RetryPolicy:
-    default = RetryPolicy()
-    return RetryPolicy(
-        max_attempts=default.max_attempts if max_attempts is None else max_attempts,
-        initial_ms=default.initial_ms if backoff is None else _ms(backoff),
-        max_ms=default.max_ms if max_backoff is None else _ms(max_backoff),
-    )
 
 
 def _ms(duration: timedelta | float) -> int:
@@ -155,7 +161,6 @@ def _ms(duration: timedelta | float) -> int:
 
 def _check(
     name: str,
-    max_attempts: int | None,
     timeout: timedelta | float | None,
     isolation: str,
     priority: str | None,
@@ -165,10 +170,6 @@ def _check(
     if not all(part.isidentifier() for part in parts) or len(name) > 128:
         raise ConfigurationError(
             f'{where}: the job type must be names joined by dots, like "reports.monthly"'
-        )
-    if max_attempts is not None and max_attempts < 1:
-        raise ConfigurationError(
-            f"{where}: max_attempts is {max_attempts}; it counts the first attempt, so at least 1"
         )
     if timeout is not None and (timeout.total_seconds() if isinstance(timeout, timedelta) else timeout) <= 0:
         raise ConfigurationError(f"{where}: timeout is {timeout}; it must be positive, or None for no limit")

@@ -14,8 +14,10 @@ from dramatiq.threading import raise_thread_exception
 from jobsvc.model.job import ErrorCategory, JobError, Progress
 from jobsvc.worker import wire
 from jobsvc.worker.children import ChildProcess, ForkServer
-from jobsvc.worker.context import Cancelled, Level, TimeLimitExceeded
-from jobsvc.worker.execution import Ended, Handlers, Task
+from jobsvc.worker.context import Level
+from jobsvc.worker.exceptions import Cancelled, TimeLimitExceeded
+from jobsvc.worker.execution import Handlers, Task
+from jobsvc.worker.raised import Ended
 
 Why = Literal["cancel", "timeout"]
 

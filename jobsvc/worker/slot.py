@@ -17,10 +17,11 @@ from jobsvc.model.retry import RetryPolicy
 from jobsvc.store.calls import Claim, Report
 from jobsvc.worker.children import ForkServer
 from jobsvc.worker.decision import decide
-from jobsvc.worker.execution import Ended, Handlers, Task
+from jobsvc.worker.execution import Handlers, Task
 from jobsvc.worker.handler import Handler
 from jobsvc.worker.isolation import ProcessRunner, Runner, ThreadRunner
 from jobsvc.worker.outbox import Outbox
+from jobsvc.worker.raised import Ended
 
 UNKNOWN_TYPE_DELAY_MS = 2_000
 """A job whose type is not known here goes back for this long: another worker on the queue may know it."""

@@ -11,10 +11,11 @@ from typing import Any
 
 from jobsvc.model.job import ErrorCategory, JobError, Progress
 from jobsvc.store import records
-from jobsvc.worker.execution import Ended, Task
+from jobsvc.worker.execution import Task
+from jobsvc.worker.raised import Ended
 
 TASK, STOP, COMPLETED, FAILED, PROGRESS, LOG = b"TSCFPL"
-"""Kinds: a task to run, a request to stop it, its end with a result, its end with an error, progress, a log line."""
+"""Kinds: a task to run, a request to stop it, its end with a result or otherwise, progress, a log line."""
 
 _TASK_FIELDS = tuple(field.name for field in fields(Task))
 
@@ -44,17 +45,18 @@ def pack_end(ended: Ended) -> bytes:
     """What came of the task."""
     if ended.result is not None:
         return b"C" + ended.result.encode("utf-8", "surrogatepass")
-    error = ended.error
-    assert error is not None
-    return b"F" + json.dumps([asdict(error), ended.after_ms]).encode()
+    error = None if ended.error is None else asdict(ended.error)
+    return b"F" + json.dumps([error, ended.after_ms, ended.types, ended.snooze_ms]).encode()
 
 
 def unpack_end(frame: bytes) -> Ended:
     """What came of the task."""
     if frame[0] == COMPLETED:
         return Ended(result=frame[1:].decode("utf-8", "surrogatepass"))
-    error, after_ms = json.loads(frame[1:])
-    return Ended(error=JobError(**{**error, "category": ErrorCategory(error["category"])}), after_ms=after_ms)
+    error, after_ms, types, snooze_ms = json.loads(frame[1:])
+    if error is not None:
+        error = JobError(**{**error, "category": ErrorCategory(error["category"])})
+    return Ended(error=error, after_ms=after_ms, types=tuple(types), snooze_ms=snooze_ms)
 
 
 def pack_progress(progress: Progress) -> bytes:

@@ -207,18 +207,6 @@ def test_retried_job_waits_and_keeps_its_error(bench: Bench) -> None:
     assert bench.claim_one().attempt == 2
 
 
-def test_released_and_snoozed_attempts_do_not_count(bench: Bench) -> None:
-    bench.submit("a")
-    bench.finish(bench.claim_one(), Outcome.RELEASED)
-    bench.finish(bench.claim_one(), Outcome.SNOOZED, delay_ms=1_000)
-    bench.make_due("a")
-    bench.finish(bench.claim_one(), Outcome.RELEASED, delay_ms=1_000)
-    bench.make_due("a")
-
-    assert bench.claim_one().attempt == 1
-    assert bench.job("a").attempts == ()
-
-
 def test_failed_job_keeps_every_attempt(bench: Bench) -> None:
     bench.submit("a")
     bench.finish(bench.claim_one(), Outcome.RETRIED, records.dump_error(ERROR), delay_ms=1_000)

@@ -200,7 +200,11 @@ def test_coroutine_function_runs_in_a_loop_of_its_own() -> None:
         ("a..b", {}, "names joined by dots"),
         ("1.a", {}, "names joined by dots"),
         ("a" * 129, {}, "names joined by dots"),
-        ("a", {"max_attempts": 0}, "max_attempts is 0; it counts the first attempt, so at least 1"),
+        (
+            "a",
+            {"max_attempts": 0},
+            "max_attempts is 0; it must be a whole number from 1 to 10,000; it counts",
+        ),
         ("a", {"timeout": 0}, "timeout is 0; it must be positive"),
         ("a", {"timeout": timedelta(seconds=-1)}, "must be positive"),
         ("a", {"isolation": "container"}, "isolation is 'container'; it can be"),
@@ -241,7 +245,7 @@ def test_parameter_that_json_cannot_carry_is_refused() -> None:
 
 
 def claim(attempt: int = 1, lost: int = 0, max_attempts: int = 0, spec: str = "") -> Claim:
-    return Claim("j", "t", "type", "q", attempt, lost, "", max_attempts, 0, "{}", spec)
+    return Claim("j", "t", "type", "q", attempt, lost, "", max_attempts, 0, 0, "{}", spec)
 
 
 def error(**options: Any) -> JobError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobsvc.model.job import ErrorCategory, JobError, Progress
 from jobsvc.worker import wire
-from jobsvc.worker.execution import Ended, Task
+from jobsvc.worker.execution import Task
+from jobsvc.worker.raised import Ended
 
 
 def test_wire_carries_everything_there_and_back() -> None:

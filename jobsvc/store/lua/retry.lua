@@ -18,7 +18,7 @@ for i = 2, #ARGV do
   else
     local version, lost = r[2] + 1, tonumber(r[6] or 0)
     redis.call('ZREM', queue_key(r[3], 'failed'), id)
-    redis.call('HDEL', key, 'end_ms', 'progress_ms')
+    redis.call('HDEL', key, 'end_ms', 'progress_ms', 'snoozed')
     redis.call('UNLINK', part_key(id, 'progress'))
     -- spared: failed attempts that do not count any more, -1 for one attempt whatever the limit
     if ARGV[1] == '1' then

@@ -1,8 +1,9 @@
 -- The end of an attempt. Only the holder of the present lease can report it; a late or repeated report changes nothing.
 
-local function record_attempt(id, attempt, worker, start_ms, outcome, error_json)
+local function record_attempt(id, attempt, worker, start_ms, outcome, error_json, delay_ms)
   local entry = '{"number":' .. attempt .. ',"worker_id":' .. cjson.encode(worker) .. ',"start_ms":' .. start_ms
-    .. ',"end_ms":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error_json ~= '' and error_json or 'null') .. '}'
+    .. ',"end_ms":' .. now .. ',"outcome":"' .. outcome .. '","error":' .. (error_json ~= '' and error_json or 'null')
+    .. (delay_ms and ',"delay_ms":' .. string.format('%.0f', delay_ms) or '') .. '}'
   redis.call('RPUSH', part_key(id, 'attempts'), entry)
   redis.call('LTRIM', part_key(id, 'attempts'), -50, -1)
 end
@@ -46,7 +47,10 @@ local function let_go(id, queue, worker, held)
   if redis.call('HINCRBY', key, worker, -1) <= 0 then redis.call('HDEL', key, worker) end
 end
 
+local MAX_SNOOZES = 10000
+
 -- outcome: completed | failed | retried | snoozed | cancelled | released. Returns ok | already | lost, and the queue.
+-- A job that was snoozed too often has failed; the body says so.
 local function finish(id, token, outcome, delay_ms, body)
   local r = redis.call('HMGET', job_key(id), 'state', 'token', 'version', 'queue', 'batch', 'attempt', 'priority',
     'start_ms', 'worker', 'cancel_ms', 'due_ms', 'create_ms', 'held')
@@ -55,7 +59,10 @@ local function finish(id, token, outcome, delay_ms, body)
   local version, queue, batch, attempt = r[3] + 1, r[4], r[5], r[6]
   let_go(id, queue, r[9], r[13])
   if r[10] and (outcome == 'failed' or outcome == 'retried' or outcome == 'released' or outcome == 'snoozed') then
+    if outcome == 'snoozed' then body = '' end
     outcome = 'cancelled' -- told to stop: whatever else happened, it does not come back
+  elseif outcome == 'snoozed' and redis.call('HINCRBY', job_key(id), 'snoozed', 1) > MAX_SNOOZES then
+    outcome = 'failed'
   end
   local state = outcome
   if outcome == 'completed' then
@@ -75,7 +82,7 @@ local function finish(id, token, outcome, delay_ms, body)
     end
   else -- retried, snoozed
     if outcome == 'retried' then
-      record_attempt(id, attempt, r[9], r[8], outcome, body)
+      record_attempt(id, attempt, r[9], r[8], outcome, body, delay_ms)
       redis.call('HINCRBY', queue_key(queue, 'counters'), 'retried', 1)
       meter(queue, 'r', now - r[8])
     else
