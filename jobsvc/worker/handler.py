@@ -109,12 +109,7 @@ def handler(
             isolation=isolation,
             explicit=explicit,
         )
-        try:
-            declare: Any = dramatiq.actor  # its overloads know no function together with options
-            actor = declare(run, actor_name=name, queue_name=queue, broker=current_broker())
-        except ValueError as error:
-            raise ConfigurationError(f"@handler({name!r}) on {function.__qualname__}: {error}") from None
-        declared = cast("dramatiq.Actor[P, R]", actor)
+        declared = cast("dramatiq.Actor[P, R]", _actor(run, name, queue))
         declared.handler = Handler(job_type=job_type, function=run, arguments=arguments)  # type: ignore[attr-defined]
         return declared
 
@@ -142,6 +137,14 @@ def handler_of(actor: dramatiq.Actor[Any, Any]) -> Handler:
         arguments=arguments,
         retry_when=actor.options.get("retry_when"),
     )
+
+
+def _actor(function: Callable[..., Any], name: str, queue: str) -> Any:
+    try:
+        declare: Any = dramatiq.actor  # its overloads know no function together with options
+        return declare(function, actor_name=name, queue_name=queue, broker=current_broker())
+    except ValueError as error:
+        raise ConfigurationError(f"@handler({name!r}) on {function.__qualname__}: {error}") from None
 
 
 def _explicit(timeout: timedelta | float | None, priority: str | None, *, retried: bool) -> tuple[str, ...]:
