@@ -20,6 +20,7 @@ from tests.store.bench import Bench
 from tests.store.reference import Reference
 
 QUEUES = ("q", "p")
+CONCURRENCY = ("max_concurrency", "max_concurrency_per_worker")
 WORKERS = ("w1", "w2")
 LATER_MS = 600_000
 REPORTED = tuple(outcome for outcome in Outcome if outcome is not Outcome.LOST)
@@ -40,12 +41,14 @@ class History(RuleBasedStateMachine):
     claims = Bundle("claims")
     stale = Bundle("stale")
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(limits=st.lists(st.sampled_from([0, 0, 1, 2]), min_size=4, max_size=4))
+    def begin(self, limits: list[int]) -> None:
         self.bench = type(self).make_bench()
         self.reference = Reference()
         self.versions: dict[str, int] = {}
         self.numbers = itertools.count(1)
+        for (queue, name), limit in zip(itertools.product(QUEUES, CONCURRENCY), limits, strict=True):
+            self._limit(queue, name, limit)
         type(self).steps -= 1  # what is looked at before the first move
 
     def teardown(self) -> None:
@@ -53,8 +56,17 @@ class History(RuleBasedStateMachine):
 
     # -- submitting -----------------------------------------------------------------------------------------------
 
-    @rule(queue=_queues, priority=st.sampled_from(Priority), delayed=st.booleans(), again=st.booleans())
-    def submit(self, queue: str, priority: Priority, delayed: bool, again: bool) -> None:
+    @rule(
+        queue=_queues,
+        priorities=st.lists(st.sampled_from(Priority), min_size=1, max_size=6),
+        delayed=st.booleans(),
+        again=st.booleans(),
+    )
+    def submit(self, queue: str, priorities: list[Priority], delayed: bool, again: bool) -> None:
+        for priority in priorities:
+            self._submit(queue, priority, delayed=delayed, again=again)
+
+    def _submit(self, queue: str, priority: Priority, *, delayed: bool, again: bool) -> None:
         job_id = f"j{next(self.numbers)}"
         job = self.bench.new(job_id, queue=queue, priority=priority, delay_ms=LATER_MS if delayed else 0)
         if not self.reference.has_place(queue):
@@ -99,11 +111,14 @@ class History(RuleBasedStateMachine):
         target=claims,
         worker=st.sampled_from(WORKERS),
         lane=st.sampled_from(calls.CLAIM_LANES),
-        want=st.integers(1, 4),
+        want=st.integers(1, 6),
         queues=st.permutations(QUEUES),
         again=st.booleans(),
     )
     def claim(self, worker: str, lane: str, want: int, queues: Sequence[str], again: bool) -> Any:
+        return multiple(*self._claim(worker, lane, want, queues, again=again))
+
+    def _claim(self, worker: str, lane: str, want: int, queues: Sequence[str], *, again: bool) -> list[Claim]:
         request = f"r{next(self.numbers)}"
         expected = self.reference.expected_starts(worker, want, queues)
         for queue in queues:  # as a worker does that was woken
@@ -118,7 +133,7 @@ class History(RuleBasedStateMachine):
         for claim in got:
             job = self.reference.start(claim.job_id, claim.token, worker)
             assert (claim.attempt, claim.lost_attempts, claim.spared) == (job.attempt, job.lost, job.spared)
-        return multiple(*got)
+        return got
 
     def _report(self, claim: Claim, outcome: Outcome, delay_ms: int) -> str:
         body = "1" if outcome is Outcome.COMPLETED else '{"category":"application"}'
@@ -144,6 +159,19 @@ class History(RuleBasedStateMachine):
         )
         return claim
 
+    @rule(
+        worker=st.sampled_from(WORKERS),
+        queues=st.permutations(QUEUES),
+        outcomes=st.lists(st.sampled_from(REPORTED), min_size=1, max_size=4),
+    )
+    def run(self, worker: str, queues: Sequence[str], outcomes: list[Outcome]) -> None:
+        """Claim and report in one move, so that histories have many ends."""
+        for outcome in outcomes:
+            for claim in self._claim(worker, "", 1, queues, again=False):
+                delayed = outcome in (Outcome.RETRIED, Outcome.SNOOZED)
+                expected = self.reference.report(claim.job_id, claim.token, outcome, delayed=delayed)
+                assert self._report(claim, outcome, LATER_MS if delayed else 0) == expected
+
     @rule(claim=stale)
     def report_late(self, claim: Claim) -> None:
         if claim.job_id not in self.reference.jobs:
@@ -161,45 +189,48 @@ class History(RuleBasedStateMachine):
 
     # -- operating ------------------------------------------------------------------------------------------------
 
-    @rule(queue=_queues, pause=st.booleans(), again=st.booleans())
-    def pause_or_resume(self, queue: str, pause: bool, again: bool) -> None:
-        for _ in range(2 if again else 1):
-            changed = self.bench.run(calls.pause(queue, "why") if pause else calls.resume(queue))
-            assert changed.paused is pause
+    @rule(
+        what=st.sampled_from(
+            ["pause", "resume", "resume", "limit", "retry", "retry all", "retry all", "remove"]
+        ),
+        data=st.data(),
+        queue=_queues,
+        flag=st.booleans(),
+        times=st.integers(1, 2),
+    )
+    def operate(self, what: str, data: st.DataObject, queue: str, flag: bool, times: int) -> None:
+        """One rule for all that operators do, so that jobs mostly run."""
+        for _ in range(times):
+            if what in ("pause", "resume"):
+                self._pause(queue, what == "pause")
+            elif what == "limit":
+                name = data.draw(st.sampled_from([*CONCURRENCY, "max_waiting"]))
+                self._limit(queue, name, data.draw(st.sampled_from([0, 1, 2, 5])))
+            elif what == "retry all":
+                self._retry(self.reference.in_state(JobState.FAILED), reset=flag)
+            else:
+                job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
+                if what == "retry":
+                    self._retry([job_id], reset=flag)
+                else:
+                    self._remove(job_id, data.draw(st.sampled_from(REMOVABLE)))
+
+    def _pause(self, queue: str, pause: bool) -> None:
+        changed = self.bench.run(calls.pause(queue, "why") if pause else calls.resume(queue))
+        assert changed.paused is pause
         self.reference.gates[queue].paused = pause
 
-    @rule(
-        queue=_queues,
-        name=st.sampled_from(["max_concurrency", "max_concurrency_per_worker", "max_waiting"]),
-        limit=st.sampled_from([0, 0, 1, 2, 5]),
-        again=st.booleans(),
-    )
-    def set_limit(self, queue: str, name: str, limit: int, again: bool) -> None:
-        for _ in range(2 if again else 1):
-            settings = QueueSettings(**{name: limit})
-            self.bench.run(calls.configure(queue, settings, [name], how="update"))
+    def _limit(self, queue: str, name: str, limit: int) -> None:
+        self.bench.run(calls.configure(queue, QueueSettings(**{name: limit}), [name], how="update"))
         setattr(self.reference.gates[queue], name, limit)
 
-    @rule(data=st.data(), reset=st.booleans(), again=st.booleans())
-    def retry(self, data: st.DataObject, reset: bool, again: bool) -> None:
-        job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
-        for _ in range(2 if again else 1):
-            expected = self.reference.retry(job_id, reset=reset)
-            assert self.bench.run(calls.retry([job_id], reset=reset)) == [expected]
+    def _retry(self, job_ids: list[str], *, reset: bool) -> None:
+        expected = [self.reference.retry(job_id, reset=reset) for job_id in job_ids]
+        assert self.bench.run(calls.retry(job_ids, reset=reset)) == expected
 
-    @rule(reset=st.booleans())
-    def retry_all(self, reset: bool) -> None:
-        failed = self.reference.in_state(JobState.FAILED)
-        assert self.bench.run(calls.retry(failed, reset=reset)) == ["requeued"] * len(failed)
-        for job_id in failed:
-            self.reference.retry(job_id, reset=reset)
-
-    @rule(data=st.data(), state=st.sampled_from(REMOVABLE), again=st.booleans())
-    def remove(self, data: st.DataObject, state: JobState, again: bool) -> None:
-        job_id = data.draw(st.sampled_from(["nobody", *sorted(self.reference.jobs)]))
-        for _ in range(2 if again else 1):
-            expected = self.reference.remove(job_id, state)
-            assert self.bench.run(calls.remove([job_id], state)) == expected
+    def _remove(self, job_id: str, state: JobState) -> None:
+        expected = self.reference.remove(job_id, state)
+        assert self.bench.run(calls.remove([job_id], state)) == expected
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -241,6 +272,7 @@ class History(RuleBasedStateMachine):
             )
             assert job.version >= self.versions.get(job_id, 1)
             assert (job.cancel is not None) == expected.told
+            assert (job.end_ms > 0) == job.state.terminal
             assert [attempt.outcome for attempt in job.attempts] == expected.outcomes
             self.versions[job_id] = job.version
 

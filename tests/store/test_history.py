@@ -15,9 +15,9 @@ from jobsvc.store.store import Store
 from tests.store.bench import Bench
 from tests.store.history import History
 
-STEPS_A_HISTORY = 30
+STEPS_A_HISTORY = 40
 
-WANTED_STEPS = int(os.environ.get("HISTORY_STEPS", "3000"))
+WANTED_STEPS = int(os.environ.get("HISTORY_STEPS", "4000"))
 """Moves to make, over all histories; ``make test-long`` asks for more, at random."""
 
 _namespaces = itertools.count(1)
