@@ -30,6 +30,8 @@ FEATURES = (
     "cancel.batch",
     "list.filter",
     "logs.follow",
+    "retry.delays",
+    "retry.rules",
     "stats",
     "stream.batch",
     "stream.include_jobs",

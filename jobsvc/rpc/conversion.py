@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from jobsvc.model.job import (
     Progress,
 )
 from jobsvc.model.lifecycle import JobState, Outcome
-from jobsvc.model.retry import RetryOverride, RetryPolicy
+from jobsvc.model.retry import RetryOverride, RetryPolicy, RetryRule
 from jobsvc.rpc.estimate import Finish, job_finish
 from jobsvc.rpc.status import cut
 from jobsvc_proto.v1 import catalog_service_pb2, common_pb2, job_service_pb2
@@ -56,7 +56,7 @@ def set_span(field: Duration, ms: int) -> None:
 
 
 def fill_error(message: common_pb2.JobError, error: JobError, *, full: bool) -> None:
-    """Fill in an error; the stack trace only in full."""
+    """Fill in an error; stack trace and details only in full."""
     message.category = CATEGORIES[error.category]
     message.type = error.type
     message.message = error.message
@@ -64,6 +64,8 @@ def fill_error(message: common_pb2.JobError, error: JobError, *, full: bool) -> 
     message.code = error.code
     if full:
         message.stack_trace = error.stack_trace
+        if error.details:
+            message.details.json = error.details
 
 
 def fill_error_brief(message: common_pb2.JobError, error: JobError) -> None:
@@ -123,11 +125,58 @@ def attempts_of(job: Job) -> list[Attempt | None]:
 def fill_policy(message: common_pb2.RetryPolicy, policy: RetryPolicy) -> None:
     """Fill in how a job type's failed attempts are repeated."""
     message.max_attempts = policy.max_attempts
+    message.max_lost_attempts = policy.max_lost_attempts
+    if policy.delays_ms:
+        _fill_delays(message, policy.delays_ms)
+    else:
+        _fill_formula(message, policy)
+    message.jitter = policy.jitter
+    message.non_retryable_error_types.extend(policy.non_retryable_types)
+    _fill_rules(message, policy.rules)
+
+
+def _fill_formula(message: common_pb2.RetryPolicy, policy: RetryPolicy) -> None:
     set_span(message.initial_backoff, policy.initial_ms)
     set_span(message.max_backoff, policy.max_ms)
     message.backoff_multiplier = policy.multiplier
-    message.jitter = policy.jitter
-    message.non_retryable_error_types.extend(policy.non_retryable_types)
+
+
+def _fill_delays(message: common_pb2.RetryPolicy, delays_ms: Iterable[int]) -> None:
+    del message.delays[:]
+    for delay_ms in delays_ms:
+        set_span(message.delays.add(), delay_ms)
+
+
+def _fill_rules(message: common_pb2.RetryPolicy, rules: Iterable[RetryRule]) -> None:
+    del message.rules[:]
+    for rule in rules:
+        one = message.rules.add(error_code=rule.error, retry=rule.retry)
+        if rule.delay_ms is not None:
+            one.delay.FromMilliseconds(rule.delay_ms)  # also when it is none at all
+
+
+def _fill_override(message: common_pb2.RetryPolicy, retry: RetryOverride) -> None:
+    """Put what a job sets differently over the policy of its job type, see ``RetryPolicy.with_override``."""
+    if retry.delays_ms:
+        for name in ("initial_backoff", "max_backoff", "backoff_multiplier", "jitter"):
+            message.ClearField(name)
+        _fill_delays(message, retry.delays_ms)
+    elif retry.by_formula and message.delays:
+        del message.delays[:]
+        _fill_formula(message, RetryPolicy())
+        message.jitter = RetryPolicy().jitter
+    if retry.initial_ms is not None:
+        message.initial_backoff.FromMilliseconds(retry.initial_ms)
+    if retry.max_ms is not None:
+        message.max_backoff.FromMilliseconds(retry.max_ms)
+    if retry.multiplier is not None:
+        message.backoff_multiplier = retry.multiplier
+    if retry.jitter is not None:
+        message.jitter = retry.jitter
+    if retry.non_retryable_types:
+        message.non_retryable_error_types[:] = retry.non_retryable_types
+    if retry.rules:
+        _fill_rules(message, retry.rules)
 
 
 def job_type_message(job_type: JobType, live_workers: int) -> catalog_service_pb2.JobType:
@@ -181,19 +230,8 @@ def fill_spec(spec: job_service_pb2.JobSpec, own: OwnSettings) -> None:
         spec.retry_policy.max_attempts = own.max_attempts
     if own.max_lost_attempts:
         spec.retry_policy.max_lost_attempts = own.max_lost_attempts
-    retry = own.retry
-    if retry is None:
-        return
-    if retry.initial_ms is not None:
-        set_span(spec.retry_policy.initial_backoff, retry.initial_ms)
-    if retry.max_ms is not None:
-        set_span(spec.retry_policy.max_backoff, retry.max_ms)
-    if retry.multiplier is not None:
-        spec.retry_policy.backoff_multiplier = retry.multiplier
-    if retry.jitter is not None:
-        spec.retry_policy.jitter = retry.jitter
-    if retry.non_retryable_types:
-        spec.retry_policy.non_retryable_error_types[:] = retry.non_retryable_types
+    if own.retry is not None:
+        _fill_override(spec.retry_policy, own.retry)
 
 
 def fill_job(
@@ -220,6 +258,7 @@ def fill_job(
     message.owner = job.owner
     message.attempt_count = job.attempt
     message.lost_attempt_count = job.lost_attempts
+    message.snooze_count = job.snoozes
     set_time(message.create_time, job.create_ms)
     set_time(message.start_time, job.start_ms)
     _fill_job_spec(message.spec, job, template)
@@ -277,5 +316,6 @@ def _fill_details(message: job_service_pb2.Job, job: Job) -> None:
         one.outcome = OUTCOMES[attempt.outcome]
         set_time(one.start_time, attempt.start_ms)
         set_time(one.end_time, attempt.end_ms)
+        set_span(one.retry_delay, attempt.delay_ms)
         if attempt.error is not None:
             fill_error(one.error, attempt.error, full=True)

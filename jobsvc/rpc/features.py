@@ -17,7 +17,6 @@ LATER: Mapping[type[Message], frozenset[str]] = {
         {"start_deadline_time", "depends_on", "parent_job_id", "group", "rate_limit_key", "rate_limit_weight"}
     ),
     common_pb2.Payload: frozenset({"data", "blob", "encodings"}),
-    common_pb2.RetryPolicy: frozenset({"delays", "rules"}),
     pb.SubmitBatchRequest: frozenset({"stagger", "failure_threshold", "callback"}),
     pb.WatchTarget: frozenset({"parent_job_id", "filter"}),
     queue_pb.Queue: frozenset({"group_weights", "max_concurrency_per_group"}),

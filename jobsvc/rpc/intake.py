@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.model.errors import InvalidRequest, Violation
@@ -19,31 +18,25 @@ from jobsvc.rpc.arguments import parse_arguments
 from jobsvc.rpc.catalog_cache import CatalogCache, KnownType
 from jobsvc.rpc.conversion import PRIORITIES
 from jobsvc.rpc.features import refuse_later
+from jobsvc.rpc.policies import DAY_MS, Problems, read_policy, read_span
 from jobsvc.rpc.status import cut
-from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 
-DAY_MS = 86_400_000
 MAX_AHEAD_MS = 366 * DAY_MS
 """Latest start, from now."""
 
 MAX_TIMEOUT_MS = 30 * DAY_MS
-MAX_BACKOFF_MS = 30 * DAY_MS
-MAX_ATTEMPTS = 10_000
 MAX_NAME = 128
 MAX_TITLE = 512
 MAX_LABELS = 64
 MAX_LABEL_KEY = 64
 MAX_LABEL_VALUE = 256
-MAX_ERROR_TYPES = 100
 
 NO_SETTINGS = QueueSettings()
 
 _QUEUE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _PRIORITIES: Mapping[int, Priority] = {number: priority for priority, number in PRIORITIES.items()}
 _YEAR_1970_TO_9999_S = range(253_402_300_800)
-
-Problems = list[Violation]
 
 
 class Intake:
@@ -168,10 +161,10 @@ def _new_job(
     now_ms: int,
 ) -> NewJob:
     delay_ms, not_before_ms = _start(spec, problems, now_ms)
-    max_attempts, max_lost, retry = _policy(spec, problems)
+    max_attempts, max_lost, retry = read_policy(spec, problems)
     timeout_ms = 0
     if spec.HasField("attempt_timeout"):
-        timeout_ms = _span(spec.attempt_timeout, "spec.attempt_timeout", problems, 1, MAX_TIMEOUT_MS)
+        timeout_ms = read_span(spec.attempt_timeout, "spec.attempt_timeout", problems, 1, MAX_TIMEOUT_MS)
     if spec.title or spec.labels:
         check_labels(spec.labels, spec.title, "spec.", problems)
     return NewJob(
@@ -184,7 +177,7 @@ def _new_job(
         not_before_ms=not_before_ms,
         max_attempts=max_attempts,
         timeout_ms=timeout_ms,
-        max_lost_attempts=max_lost,
+        max_lost_attempts=max_lost or known.type.retry.max_lost_attempts,
         retry=retry,
         title=spec.title,
         labels=dict(spec.labels) if spec.labels else {},
@@ -209,57 +202,10 @@ def _start(spec: pb.JobSpec, problems: Problems, now_ms: int) -> tuple[int, int]
     """Return (delay in ms, instant in ms), at most one of which is set."""
     which = spec.WhichOneof("earliest_start")
     if which == "delay":
-        return _span(spec.delay, "spec.delay", problems, 0, MAX_AHEAD_MS), 0
+        return read_span(spec.delay, "spec.delay", problems, 0, MAX_AHEAD_MS), 0
     if which == "not_before_time":
         return 0, _instant(spec.not_before_time, "spec.not_before_time", problems, now_ms)
     return 0, 0
-
-
-def _policy(spec: pb.JobSpec, problems: Problems) -> tuple[int, int, RetryOverride | None]:
-    """Return (attempts, attempts that may be lost, back-off); 0 and ``None`` take the job type's."""
-    if not spec.HasField("retry_policy"):
-        return 0, 0, None
-    policy, path = spec.retry_policy, "spec.retry_policy."
-    refuse_later(policy, path)
-    for name in ("max_attempts", "max_lost_attempts"):
-        if not 0 <= getattr(policy, name) <= MAX_ATTEMPTS:
-            problems.append(
-                Violation(path + name, f"must be from 1 to {MAX_ATTEMPTS}, or 0 for the job type's")
-            )
-    return policy.max_attempts, policy.max_lost_attempts, _backoff(policy, path, problems)
-
-
-def _backoff(policy: common_pb2.RetryPolicy, path: str, problems: Problems) -> RetryOverride | None:
-    initial_ms = max_ms = None
-    if policy.HasField("initial_backoff"):
-        initial_ms = _span(policy.initial_backoff, f"{path}initial_backoff", problems, 0, MAX_BACKOFF_MS)
-    if policy.HasField("max_backoff"):
-        max_ms = _span(policy.max_backoff, f"{path}max_backoff", problems, 0, MAX_BACKOFF_MS)
-    multiplier, jitter = policy.backoff_multiplier, policy.jitter
-    if multiplier and not 1 <= multiplier <= 1_000:
-        problems.append(Violation(f"{path}backoff_multiplier", "must be from 1 to 1000"))
-    if jitter and not 0 <= jitter <= 1:
-        problems.append(Violation(f"{path}jitter", "must be from 0 to 1"))
-    types = tuple(policy.non_retryable_error_types)
-    if len(types) > MAX_ERROR_TYPES or any(not 0 < len(name) <= 256 for name in types):
-        problems.append(
-            Violation(
-                f"{path}non_retryable_error_types", f"at most {MAX_ERROR_TYPES} names of 1 to 256 characters"
-            )
-        )
-    if initial_ms is None and max_ms is None and not multiplier and not jitter and not types:
-        return None
-    return RetryOverride(initial_ms, max_ms, multiplier or None, jitter or None, types)
-
-
-def _span(span: Duration, field: str, problems: Problems, least_ms: int, most_ms: int) -> int:
-    """Return a duration in ms, rounded up, so that what is not nothing does not become nothing."""
-    ms = span.seconds * 1_000 + -(-span.nanos // 1_000_000)
-    if not least_ms <= ms <= most_ms or not 0 <= span.nanos < 10**9:
-        least = "0" if least_ms == 0 else f"{least_ms} ms"
-        problems.append(Violation(field, f"must be from {least} to {most_ms // DAY_MS} days"))
-        return 0
-    return ms
 
 
 def _instant(instant: Timestamp, field: str, problems: Problems, now_ms: int) -> int:

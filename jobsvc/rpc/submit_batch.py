@@ -13,7 +13,8 @@ from jobsvc.model.job import Job, NewBatch, NewJob
 from jobsvc.rpc.catalog_cache import CatalogCache, KnownType
 from jobsvc.rpc.features import refuse_later
 from jobsvc.rpc.guard import Context
-from jobsvc.rpc.intake import Intake, Problems, check_chosen_id, check_labels, check_request_id
+from jobsvc.rpc.intake import Intake, check_chosen_id, check_labels, check_request_id
+from jobsvc.rpc.policies import Problems
 from jobsvc.rpc.status import MAX_VIOLATIONS
 from jobsvc.rpc.submit import FORGOTTEN, fill_new_job, no_worker
 from jobsvc.rpc.views import JobWriter

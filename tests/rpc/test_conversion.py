@@ -190,7 +190,9 @@ def test_job_takes_the_defaults_of_its_type(job: Job) -> None:
     assert policy.max_attempts == (job.max_attempts or 3)
     assert message.spec.attempt_timeout.ToMilliseconds() == (job.timeout_ms or 5_000)
     override = job.retry or RetryOverride()
-    assert policy.initial_backoff.ToMilliseconds() == (override.initial_ms or 1_000)
+    assert policy.initial_backoff.ToMilliseconds() == (
+        1_000 if override.initial_ms is None else override.initial_ms
+    )
     assert policy.backoff_multiplier == (override.multiplier or 2.0)
     assert list(policy.non_retryable_error_types) == list(override.non_retryable_types)
     assert template == spec_template(JobType(name=job.type, queue="q", timeout_ms=5_000))

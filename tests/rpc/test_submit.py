@@ -325,12 +325,6 @@ async def test_submit_validate_only_checks_and_queues_nothing(rig: Rig) -> None:
             pb.SubmitRequest(spec=pb.JobSpec(job_type="test.count", arguments=common_pb2.Payload(data=b"x"))),
             "spec.arguments.data",
         ),
-        (
-            pb.SubmitRequest(
-                spec=spec(retry_policy=common_pb2.RetryPolicy(rules=[common_pb2.RetryRule(error_code="X")]))
-            ),
-            "spec.retry_policy.rules",
-        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

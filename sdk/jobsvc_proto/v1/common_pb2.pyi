@@ -193,7 +193,10 @@ Global___BlobRef: _TypeAlias = BlobRef  # noqa: Y015
 @_typing.final
 class RetryPolicy(_message.Message):
     """How failed attempts are repeated. A field that is 0, unset or empty takes the job type's value. The delay
-    after failed attempt n is initial_backoff * backoff_multiplier^(n-1), at most max_backoff, less a random part.
+    after failed attempt n is delays[n-1], or, when none are listed, initial_backoff * backoff_multiplier^(n-1), at
+    most max_backoff, less a random part. What decides, in this order: an error that is not retryable, max_attempts,
+    non_retryable_error_types, rules; then a delay that the handler asked for, the delay of the rule, and that of
+    the policy.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -215,7 +218,7 @@ class RetryPolicy(_message.Message):
     """Factor from one delay to the next, from 1 to 1000. 0 takes the job type's, which is 2."""
     jitter: _builtins.float
     """Up to this fraction of each delay is taken off at random, 0 to 1, so that jobs that failed together do not
-    return together. Default 0.2.
+    return together. Default 0.2, and 0 with `delays`.
     """
     max_lost_attempts: _builtins.int
     """Attempts that may be lost with their worker before the job fails, at most 10,000. 0 takes the server's,
@@ -232,18 +235,18 @@ class RetryPolicy(_message.Message):
     @_builtins.property
     def non_retryable_error_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Exception type names that end the job at once: qualified as in JobError.type, for example
-        "builtins.ValueError", or the last part alone. At most 100.
+        "builtins.ValueError", or the last part alone. Types that are derived from them are meant, too. At most 100.
         """
 
     @_builtins.property
     def delays(self) -> _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]:
-        """Explicit delays instead of a formula, for example 0 s, 30 s, 90 s. The last one repeats. Not available
-        yet.
+        """Explicit delays instead of a formula, for example 0 s, 30 s, 90 s. The last one repeats. At most 100, each at
+        most 30 days; refused together with a part of the formula.
         """
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryRule]:
-        """What to do with particular error codes. The first rule that matches wins. Not available yet."""
+        """What to do with particular errors. The first rule that matches wins. At most 100."""
 
     def __init__(
         self,
@@ -268,7 +271,7 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class RetryRule(_message.Message):
-    """What happens to an attempt that failed with a given code."""
+    """What happens to an attempt that failed with a given error."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -276,12 +279,14 @@ class RetryRule(_message.Message):
     RETRY_FIELD_NUMBER: _builtins.int
     DELAY_FIELD_NUMBER: _builtins.int
     error_code: _builtins.str
-    """Code of the error, for example "RATE_LIMITED"."""
+    """Code of the error, for example "RATE_LIMITED", or an exception type as in non_retryable_error_types. An error
+    that has neither goes by its category, for example "TIMEOUT". "*" is every error.
+    """
     retry: _builtins.bool
     """False ends the job at once."""
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """Delay before the next attempt. Unset takes the policy's."""
+        """Delay before the next attempt, taken as it is. Unset takes the policy's."""
 
     def __init__(
         self,
@@ -444,7 +449,9 @@ class JobError(_message.Message):
     """Code the handler gave, for example "INVALID_CREDENTIALS"; empty when it gave none."""
     @_builtins.property
     def details(self) -> Global___Payload:
-        """Structured details the handler attached; unset when it attached none."""
+        """Structured details the handler attached, JSON of at most 8 KiB; unset when it attached none, and in short
+        views.
+        """
 
     @_builtins.property
     def cause(self) -> Global___JobError:
@@ -517,7 +524,9 @@ class Attempt(_message.Message):
         OUTCOME_RETRIED: Attempt._Outcome.ValueType  # 3
         """Failed, and another attempt was scheduled."""
         OUTCOME_SNOOZED: Attempt._Outcome.ValueType  # 4
-        """The handler asked to be called again later; not counted against max_attempts."""
+        """The handler asked to be called again later; not counted against max_attempts, and not among the attempts
+        of a job: see Job.snooze_count.
+        """
         OUTCOME_CANCELLED: Attempt._Outcome.ValueType  # 5
         """Stopped because the job was cancelled."""
         OUTCOME_RELEASED: Attempt._Outcome.ValueType  # 6
@@ -537,7 +546,9 @@ class Attempt(_message.Message):
     OUTCOME_RETRIED: Attempt.Outcome.ValueType  # 3
     """Failed, and another attempt was scheduled."""
     OUTCOME_SNOOZED: Attempt.Outcome.ValueType  # 4
-    """The handler asked to be called again later; not counted against max_attempts."""
+    """The handler asked to be called again later; not counted against max_attempts, and not among the attempts
+    of a job: see Job.snooze_count.
+    """
     OUTCOME_CANCELLED: Attempt.Outcome.ValueType  # 5
     """Stopped because the job was cancelled."""
     OUTCOME_RELEASED: Attempt.Outcome.ValueType  # 6
@@ -551,6 +562,7 @@ class Attempt(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """From 1, without gaps."""
     worker_id: _builtins.str
@@ -569,6 +581,10 @@ class Attempt(_message.Message):
     def error(self) -> Global___JobError:
         """Why it failed, was stopped or was lost; unset when it completed or still runs."""
 
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """With RETRIED: how long the job waits for its next attempt, from end_time on; unset when it does not wait."""
+
     def __init__(
         self,
         *,
@@ -578,10 +594,11 @@ class Attempt(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         error: Global___JobError | None = ...,
         outcome: Global___Attempt.Outcome.ValueType = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "retry_delay", b"retry_delay", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "number", b"number", "outcome", b"outcome", "start_time", b"start_time", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "error", b"error", "number", b"number", "outcome", b"outcome", "retry_delay", b"retry_delay", "start_time", b"start_time", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

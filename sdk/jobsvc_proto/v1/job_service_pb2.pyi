@@ -273,6 +273,7 @@ class Job(_message.Message):
     RETAIN_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
     LOST_ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    SNOOZE_COUNT_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
@@ -296,6 +297,10 @@ class Job(_message.Message):
     """
     lost_attempt_count: _builtins.int
     """Attempts whose lease was lost with their worker; counted apart from failed ones."""
+    snooze_count: _builtins.int
+    """How often the handler asked to be called again later; counted as no attempt. More than 10,000 times and the
+    job fails with the code SNOOZED_TOO_OFTEN.
+    """
     queue_position: _builtins.int
     """Position in the queue, 1 is next; 0 when not queued or not computed."""
     @_builtins.property
@@ -358,6 +363,7 @@ class Job(_message.Message):
         retain_until_time: _timestamp_pb2.Timestamp | None = ...,
         attempt_count: _builtins.int = ...,
         lost_attempt_count: _builtins.int = ...,
+        snooze_count: _builtins.int = ...,
         attempts: _abc.Iterable[_common_pb2.Attempt] | None = ...,
         result: _common_pb2.Payload | None = ...,
         error: _common_pb2.JobError | None = ...,
@@ -366,7 +372,7 @@ class Job(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "progress", b"progress", "result", b"result", "retain_until_time", b"retain_until_time", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "attempts", b"attempts", "batch_id", b"batch_id", "cancel", b"cancel", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "lost_attempt_count", b"lost_attempt_count", "organisation", b"organisation", "owner", b"owner", "progress", b"progress", "queue_position", b"queue_position", "result", b"result", "retain_until_time", b"retain_until_time", "spec", b"spec", "start_time", b"start_time", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "attempts", b"attempts", "batch_id", b"batch_id", "cancel", b"cancel", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "job_id", b"job_id", "lost_attempt_count", b"lost_attempt_count", "organisation", b"organisation", "owner", b"owner", "progress", b"progress", "queue_position", b"queue_position", "result", b"result", "retain_until_time", b"retain_until_time", "snooze_count", b"snooze_count", "spec", b"spec", "start_time", b"start_time", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
