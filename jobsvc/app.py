@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from jobsvc import logs
+from jobsvc import lifeline, logs
 from jobsvc.config import Settings
 from jobsvc.model.errors import ConfigurationError
-from jobsvc.supervisor import Child, Part, Supervisor
+from jobsvc.supervisor import DRAINED, Child, Part, Supervisor
 
 SAMPLES = ("jobsvc.samples.analytics",)
 
@@ -70,7 +70,9 @@ def run_worker(settings: Settings, *, ready_file: Path | None = None) -> int:
         os.environ["JOBSVC_DATA_FOLDER"] = str(settings.data_folder.resolve())
     from jobsvc.worker import runtime
 
-    return runtime.run(settings, ready=lambda: _announce(ready_file, str(os.getpid())), stop=_stop_event())
+    status = runtime.run(settings, ready=lambda: _announce(ready_file, str(os.getpid())), stop=_stop_event())
+    # nobody but our supervisor knows what that status means
+    return 0 if status == DRAINED and not lifeline.held else status
 
 
 def run_dev(settings: Settings, *, ready_file: Path | None = None) -> int:
@@ -142,7 +144,18 @@ def _run_workers(settings: Settings, ready_file: Path | None) -> int:
 
 def _workers(settings: Settings, scratch: Path) -> Sequence[Child]:
     one = settings.model_copy(update={"processes": 1})
-    return [_child("worker", one, scratch, number) for number in range(1, settings.processes + 1)]
+    return [
+        _child("worker", _with_health(one, number), scratch, number)
+        for number in range(1, settings.processes + 1)
+    ]
+
+
+def _with_health(settings: Settings, number: int) -> Settings:
+    """Give each of several workers a port of its own for its health."""
+    host, _, port = settings.health.rpartition(":")
+    if not settings.health or port == "0":
+        return settings
+    return settings.model_copy(update={"health": f"{host}:{int(port) + number - 1}"})
 
 
 def _child(command: str, settings: Settings, scratch: Path, number: int | None = None) -> Child:

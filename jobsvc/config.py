@@ -102,6 +102,7 @@ Duration = Annotated[
     PlainSerializer(lambda value: f"{value / timedelta(milliseconds=1):.0f}ms"),
 ]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), PlainSerializer(",".join)]
+OptionalAddress = Annotated[str, AfterValidator(lambda value: _address(value) if value else value)]
 Address = Annotated[str, AfterValidator(_address)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 Queues = Annotated[
@@ -146,6 +147,10 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its jobs are taken to be lost and run again."""
     cancel_grace: Duration = Field(timedelta(seconds=0.5), ge=timedelta(0), le=10 * MINUTE)
     """How long a cancelled or timed-out job may take to stop by itself before its process is killed."""
+    stop_grace: Duration = Field(timedelta(seconds=20), ge=timedelta(0), le=10 * MINUTE)
+    """How long running jobs may take to finish when a worker stops; what is left is handed back, not counted."""
+    health: OptionalAddress = ""
+    """Where a worker answers health checks; empty for nowhere. With several processes each takes the next port."""
     inline_limit_bytes: int = Field(262_144, ge=1024, le=16 * 1024 * 1024)
     """Largest arguments and largest result of a job, as JSON text in bytes."""
     max_batch: int = Field(10_000, ge=1, le=100_000)

@@ -29,6 +29,10 @@ _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY_S = 0.5
 
 
+held = False
+"""Whether this process ends with its parent."""
+
+
 def hold(parent_pid: int, death_signal: int = signal.SIGKILL) -> None:
     """End the calling process when its parent ends.
 
@@ -39,6 +43,8 @@ def hold(parent_pid: int, death_signal: int = signal.SIGKILL) -> None:
         parent_pid: Id of the process that started this one, as that process knows itself (``os.getpid()``).
         death_signal: What this process then gets; by default it is killed without a chance to clean up.
     """
+    global held
+    held = True
     if not _ask_kernel(death_signal):
         _watch(parent_pid, death_signal)
     if os.getppid() != parent_pid:

@@ -21,6 +21,9 @@ from typing import Protocol
 
 from jobsvc.model.errors import ConfigurationError
 
+# Exit status of a part that was drained.
+DRAINED = 86
+
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 # A part that lived this long was well: when it dies the delays start over.
@@ -112,6 +115,8 @@ class _Watched:
     delay_s: float = FIRST_DELAY_S
     start_at: float | None = None
     """When to start it again; None while it runs."""
+    drained: bool = False
+    """It was drained: it is not started again."""
 
 
 class Supervisor:
@@ -175,6 +180,11 @@ class Supervisor:
         now = time.monotonic()
         for watched in self._watched:
             status = watched.part.poll()
+            if status == DRAINED:
+                if not watched.drained:
+                    watched.drained = True
+                    self.say(f"the {watched.part.name} was drained and has ended; it is not started again")
+                continue
             if status is not None and watched.start_at is None:
                 if now - watched.started_at > LIVED_WELL_S:
                     watched.delay_s = FIRST_DELAY_S

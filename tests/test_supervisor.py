@@ -152,3 +152,25 @@ def test_signal_handlers_are_given_back(make: Make) -> None:
     Supervisor([[make("server", WORKS)]], print).run(ask_to_stop)
 
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGCHLD)) == before
+
+
+def test_part_that_was_drained_is_not_started_again(make: Make) -> None:
+    said: list[str] = []
+    drained = make("worker", WORKS.replace("while True: signal.pause()", "sys.exit(86)"))
+    other = make("server", WORKS)
+    drained_pid: list[int] = []
+
+    def when_ready() -> None:
+        assert drained.process is not None
+        drained_pid.append(drained.process.pid)
+        threading.Thread(target=stop_when_said).start()
+
+    def stop_when_said() -> None:
+        until(lambda: said)
+        ask_to_stop()
+
+    Supervisor([[other], [drained]], said.append).run(when_ready)
+
+    assert said == ["the worker was drained and has ended; it is not started again"]
+    assert drained.process is not None
+    assert drained.process.pid == drained_pid[0]

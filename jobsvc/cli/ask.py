@@ -144,6 +144,27 @@ def stats(window: int, address: str | None) -> None:
         render.stats(client.queues(window=window))
 
 
+@click.command()
+@ADDRESS
+def workers(address: str | None) -> None:
+    """List the live workers: what they run, and how much memory they use."""
+    from jobsvc.cli import render
+
+    with connect(address) as client:
+        render.workers(client.workers())
+
+
+@click.command()
+@click.argument("worker_id", metavar="WORKER")
+@click.option("--reason", default="", metavar="TEXT", help="For people.")
+@ADDRESS
+def drain(worker_id: str, reason: str, address: str | None) -> None:
+    """Tell a worker to take nothing more and to end. What it runs is finished, or handed back after stop_grace."""
+    with connect(address) as client:
+        client.drain_worker(worker_id, reason)
+        click.echo(f"{worker_id} takes nothing more, and ends when what it runs has ended")
+
+
 def _arguments(pairs: tuple[str, ...], json_text: str | None) -> dict[str, Any]:
     arguments: Any = {}
     if json_text is not None:
@@ -183,4 +204,4 @@ def _print_json(value: Any) -> None:
         click.echo(text)
 
 
-COMMANDS = (submit, jobs, show, cancel, queues, stats)
+COMMANDS = (submit, jobs, show, cancel, queues, stats, workers, drain)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from jobsvc_sdk._queue_words import QueueInfo
-    from jobsvc_sdk.values import ErrorValue, JobStatus, LogLine, QueueValue
+    from jobsvc_sdk.values import ErrorValue, JobStatus, LogLine, QueueValue, WorkerValue
 
 STYLES = {
     "blocked": "dim",
@@ -89,6 +89,26 @@ def queues(found: Iterable[QueueValue]) -> None:
         cells = [Text(str(count), style="dim" if not count else "") for count in counts]
         table.add_row(_plain(name), *cells)
     _console().print(table if rows else "no queues yet")
+
+
+def workers(found: Iterable[WorkerValue]) -> None:
+    """Print a table of workers."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("worker", "pid", "running", "memory", "started", "heard of", "queues"):
+        table.add_column(name)
+    rows = 0
+    for worker in found:
+        rows += 1
+        table.add_row(
+            _plain(f"{worker.id} (draining)" if worker.draining else worker.id),
+            str(worker.pid),
+            f"{worker.running} of {worker.slots}",
+            f"{worker.memory_bytes / 2**20:.0f} MiB" if worker.memory_bytes else "",
+            _moment(worker.start_time),
+            f"{_age(worker.heartbeat_time)} ago",
+            _plain(", ".join(worker.queues)),
+        )
+    _console().print(table if rows else "no workers live")
 
 
 def failures(found: Iterable[JobStatus]) -> None:

@@ -82,6 +82,7 @@ def server(**options: Any) -> None:
 @click.command()
 @_with(_REDIS, *_WORK, _DATA_FOLDER, _NAMESPACE, *_HIDDEN)
 @click.option("--queues", metavar="A,B", help="Serve only these queues. [those of the handlers]")
+@click.option("--health", metavar="HOST:PORT", help="Where to answer GET /live and /ready. [nowhere]")
 def worker(**options: Any) -> None:
     """Run workers: the processes that run jobs."""
     _run("run_worker", options)

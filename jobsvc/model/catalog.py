@@ -38,7 +38,14 @@ class JobType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """A live worker process."""
+    """A live worker process, as it last said of itself.
+
+    Attributes:
+        memory_bytes: Resident memory of the process and its children; 0 when that cannot be told.
+        running: Ids of the jobs that it runs, the first hundred.
+        busy: How many jobs it runs.
+        draining: It takes no more jobs, and ends.
+    """
 
     id: str
     hostname: str
@@ -49,3 +56,7 @@ class WorkerInfo:
     start_ms: int
     heartbeat_ms: int = 0
     version: str = ""
+    memory_bytes: int = 0
+    running: tuple[str, ...] = ()
+    busy: int = 0
+    draining: bool = False

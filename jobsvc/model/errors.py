@@ -9,7 +9,8 @@
     │   ├── JobNotFound
     │   ├── BatchNotFound
     │   ├── JobTypeNotFound
-    │   └── QueueNotFound
+    │   ├── QueueNotFound
+    │   └── WorkerNotFound
     ├── QueueFull               as many jobs wait in the queue as it takes
     ├── EtagMismatch            somebody else changed it first
     ├── IdConflict              the id is taken by another request
@@ -108,6 +109,12 @@ class QueueNotFound(NotFound):
     """No job was ever submitted to this queue, and nobody gave it settings."""
 
     reason = "QUEUE_NOT_FOUND"
+
+
+class WorkerNotFound(NotFound):
+    """No such worker lives."""
+
+    reason = "WORKER_NOT_FOUND"
 
 
 class QueueFull(JobsvcError):

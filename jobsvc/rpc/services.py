@@ -25,6 +25,7 @@ from jobsvc.rpc.views import JobWriter
 from jobsvc.rpc.wait import Wait
 from jobsvc.rpc.watch.hub import Hub
 from jobsvc.rpc.watch.stream import StreamProgress
+from jobsvc.rpc.workers import Workers
 from jobsvc.store.async_store import AsyncStore
 from jobsvc_proto.v1 import (
     admin_service_pb2,
@@ -51,7 +52,7 @@ class Parts:
 
 def services(parts: Parts) -> list[tuple[ServiceDescriptor, Methods]]:
     """Return every service of the contract with the methods that are answered."""
-    catalog = Catalog(parts.catalog, parts.settings)
+    catalog, workers = Catalog(parts.catalog, parts.settings), Workers(parts.store)
     return [
         (_service(job_service_pb2, "JobService"), _job_methods(parts)),
         (
@@ -66,7 +67,10 @@ def services(parts: Parts) -> list[tuple[ServiceDescriptor, Methods]]:
         (_service(queue_service_pb2, "QueueService"), _queue_methods(parts)),
         (_service(schedule_service_pb2, "ScheduleService"), {}),
         (_service(blob_service_pb2, "BlobService"), {}),
-        (_service(admin_service_pb2, "AdminService"), {}),
+        (
+            _service(admin_service_pb2, "AdminService"),
+            {"ListWorkers": workers.list_workers, "DrainWorker": workers.drain_worker},
+        ),
     ]
 
 

@@ -53,6 +53,7 @@ ANSWERS: Mapping[str, Answer] = {
     "BATCH_NOT_FOUND": Answer(grpc.StatusCode.NOT_FOUND),
     "JOB_TYPE_NOT_FOUND": Answer(grpc.StatusCode.NOT_FOUND),
     "QUEUE_NOT_FOUND": Answer(grpc.StatusCode.NOT_FOUND),
+    "WORKER_NOT_FOUND": Answer(grpc.StatusCode.NOT_FOUND),
     "QUEUE_FULL": Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, retry_after_ms=2_000),
     "ETAG_MISMATCH": Answer(grpc.StatusCode.ABORTED),
     "ID_CONFLICT": Answer(grpc.StatusCode.ALREADY_EXISTS),

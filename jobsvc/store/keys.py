@@ -78,6 +78,10 @@ class Keys:
         """String: a worker's last request in a lane and the jobs that it got, in case that the answer is lost."""
         return f"{self.tag}:claim:{worker_id}:{lane}"
 
+    def drain(self, worker_id: str) -> str:
+        """String: why a worker is to end; it is there until it has."""
+        return f"{self.tag}:drain:{worker_id}"
+
     @property
     def control(self) -> str:
         """Channel on which workers hear of cancellations."""

@@ -209,6 +209,6 @@ def dump_worker(worker: WorkerInfo) -> str:
 def load_worker(text: str, heartbeat_ms: int) -> WorkerInfo:
     """Read what a worker said of itself, with the time of its last heartbeat."""
     value = {name: item for name, item in json.loads(text).items() if name in WorkerInfo.__slots__}
-    for name in ("queues", "types"):
-        value[name] = tuple(value[name])
+    for name in ("queues", "types", "running"):
+        value[name] = tuple(value.get(name, ()))
     return WorkerInfo(**{**value, "heartbeat_ms": heartbeat_ms})

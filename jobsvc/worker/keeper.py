@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import structlog
@@ -20,7 +21,11 @@ from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.store import calls
 from jobsvc.store.store import Store
 from jobsvc.worker.engine import Engine
+from jobsvc.worker.memory import family_bytes
 from jobsvc.worker.slot import Running
+
+TOLD_JOBS = 100
+"""So many running jobs are named in a heartbeat."""
 
 TICK_S = 0.05
 REPORT_EVERY_S = 0.1
@@ -41,6 +46,7 @@ class Keeper:
         types: Job types to publish.
         lease_ms: How long a lease lasts, milliseconds; renewed three times as often.
         grace_s: How long a job that was told to stop may take before it is stopped by force, seconds.
+        on_drain: Called, perhaps more than once, when somebody wants the worker to take nothing more and to end.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Keeper:
         *,
         lease_ms: int,
         grace_s: float,
+        on_drain: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -59,6 +66,12 @@ class Keeper:
         self._types = types
         self._lease_ms = lease_ms
         self._grace_s = grace_s
+        self._on_drain = on_drain
+        self.draining = False
+        self.round_at = time.monotonic()
+        """When the last round began, monotonic seconds."""
+        self.renewed_at = 0.0
+        """When Redis last took a heartbeat, monotonic seconds."""
         self._control = store.connection()
         self._listening = False
         self._listen_at = 0.0
@@ -77,7 +90,8 @@ class Keeper:
             StoreUnavailable: Redis cannot be reached.
         """
         publish = [calls.publish_types(self._store.keys, self._types)] if self._types else []
-        self._store.run_many([*publish, calls.renew(self._worker, lease_ms=self._lease_ms, held=())])
+        self._store.run_many([*publish, calls.renew(self._said(), lease_ms=self._lease_ms, held=())])
+        self.renewed_at = time.monotonic()
         self._store.run(calls.announce_catalog(self._store.keys))
 
     def start(self) -> None:
@@ -100,6 +114,7 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self.round_at = time.monotonic()
                 self._hear()
                 if self._every("sweep", SWEEP_EVERY_S):
                     self._store.run(calls.sweep())
@@ -163,6 +178,8 @@ class Keeper:
             if word == "cancel":
                 job_id, _, token = rest.rpartition(" ")
                 self._cancel((job_id, token))
+            elif word == "drain" and rest == self._worker.id:
+                self._drain()
 
     def _cancel(self, key: tuple[str, str]) -> None:
         running = self._engine.running.get(key)
@@ -208,9 +225,29 @@ class Keeper:
 
     def _renew(self) -> None:
         keys = list(self._engine.running)
-        answers = self._store.run(calls.renew(self._worker, lease_ms=self._lease_ms, held=keys))
-        for key, answer in zip(keys, answers, strict=True):
-            self._answered(key, answer)
+        answer = self._store.run(calls.renew(self._said(), lease_ms=self._lease_ms, held=keys))
+        self.renewed_at = time.monotonic()
+        if answer.drain:
+            self._drain()
+        for key, reply in zip(keys, answer.jobs, strict=True):
+            self._answered(key, reply)
+
+    def _said(self) -> WorkerInfo:
+        """What the worker says of itself now."""
+        ids = [job_id for job_id, _ in list(self._engine.running)]
+        return replace(
+            self._worker,
+            memory_bytes=family_bytes(self._worker.pid),
+            running=tuple(ids[:TOLD_JOBS]),
+            busy=len(ids),
+            draining=self.draining,
+        )
+
+    def _drain(self) -> None:
+        if not self.draining:
+            self.draining = True
+            log.info("this worker is drained: it takes nothing more, and ends when what runs has ended")
+        self._on_drain()
 
     def _answered(self, key: tuple[str, str], answer: str) -> None:
         if answer == "cancel":

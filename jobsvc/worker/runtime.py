@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from secrets import token_hex
 from typing import Any, Protocol
@@ -24,14 +25,18 @@ from jobsvc.store import calls
 from jobsvc.store.address import without_password
 from jobsvc.store.checks import check
 from jobsvc.store.store import Store
+from jobsvc.supervisor import DRAINED
 from jobsvc.worker.children import ForkServer
 from jobsvc.worker.declared import Declarations, declarations
 from jobsvc.worker.engine import Engine
 from jobsvc.worker.execution import Handlers
+from jobsvc.worker.health import HealthEndpoint
 from jobsvc.worker.keeper import Keeper
 
 REDIS_URL = "JOBSVC_REDIS_URL"
-STOP_GRACE_S = 20.0
+LIVE_S = 30.0
+"""A worker whose keeper began no round for so long hangs."""
+
 LOOK_EVERY_S = 0.5
 
 log = structlog.get_logger(__name__)
@@ -73,6 +78,14 @@ class WorkerSettings(Protocol):
         """How long a job that was told to stop may take."""
 
     @property
+    def stop_grace(self) -> timedelta:
+        """How long running jobs may take to finish when the worker stops."""
+
+    @property
+    def health(self) -> str:
+        """Where to answer health checks, HOST:PORT; empty for nowhere."""
+
+    @property
     def inline_limit_bytes(self) -> int:
         """Largest result."""
 
@@ -83,10 +96,10 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
     Args:
         settings: What to run, and where.
         ready: Called when the job types are published and the slots take jobs.
-        stop: Set it to end: running jobs get 20 s to finish, what is left goes back to the queue, not counted.
+        stop: Set it to end: running jobs get ``stop_grace`` to finish, what is left is handed back, not counted.
 
     Returns:
-        Exit status.
+        Exit status: 0, or ``DRAINED`` when somebody drained this worker and it is not to be started again.
 
     Raises:
         ConfigurationError: A module cannot be imported, has no handler, or a queue has none.
@@ -95,8 +108,7 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
     dramatiq.set_broker(JobBroker(store))
     handlers = _load(settings.imports)
     queues = _queues(settings, handlers)
-    processes = any(handler.job_type.isolation == "process" for handler in handlers.all())
-    fork_server = _fork_server(settings) if processes else None
+    fork_server = _fork_server(settings, handlers)
     worker = _introduction(settings, handlers, queues)
     engine = Engine(
         store,
@@ -115,7 +127,9 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
         [handler.job_type for handler in handlers.all()],
         lease_ms=_ms(settings.lease),
         grace_s=settings.cancel_grace.total_seconds(),
+        on_drain=stop.set,
     )
+    endpoint = _health(settings, engine, keeper, stop)
     if not _introduce(store, keeper, declarations(settings.queue), stop):
         return 0
     keeper.start()
@@ -124,9 +138,31 @@ def run(settings: WorkerSettings, *, ready: Callable[[], None], stop: threading.
     while not stop.wait(LOOK_EVERY_S):
         pass  # the signal may have come to another thread: its handler runs when this one does
     log.info("stopping", running=engine.busy)
-    engine.stop(STOP_GRACE_S)
-    keeper.stop()
-    return 0
+    with closing(endpoint) if endpoint else nullcontext():
+        engine.stop(settings.stop_grace.total_seconds())
+        keeper.stop()
+    return DRAINED if keeper.draining else 0
+
+
+def _health(
+    settings: WorkerSettings, engine: Engine, keeper: Keeper, stop: threading.Event
+) -> HealthEndpoint | None:
+    if not settings.health:
+        return None
+    lease_s = settings.lease.total_seconds()
+
+    def live() -> tuple[bool, dict[str, Any]]:
+        silent_s = time.monotonic() - keeper.round_at
+        return silent_s < LIVE_S, {"last_round_s": round(silent_s, 3)}
+
+    def ready() -> tuple[bool, dict[str, Any]]:
+        silent_s = time.monotonic() - keeper.renewed_at
+        facts = {"last_heartbeat_s": round(silent_s, 3), "stopping": stop.is_set(), "running": engine.busy}
+        return silent_s < lease_s and not stop.is_set(), facts
+
+    endpoint = HealthEndpoint(settings.health, live=live, ready=ready)
+    log.info("health is served", address=endpoint.address)
+    return endpoint
 
 
 def _ms(duration: timedelta) -> int:
@@ -162,8 +198,13 @@ def _queues(settings: WorkerSettings, handlers: Handlers) -> list[str]:
     return list(dict.fromkeys(settings.queues))
 
 
-def _fork_server(settings: WorkerSettings) -> ForkServer:
-    """Start the fork server; what it and its children inherit has no password of Redis, also when it starts again."""
+def _fork_server(settings: WorkerSettings, handlers: Handlers) -> ForkServer | None:
+    """Start the fork server, if a handler wants a process.
+
+    What it and its children inherit has no password of Redis, also when it starts again.
+    """
+    if not any(handler.job_type.isolation == "process" for handler in handlers.all()):
+        return None
     os.environ[REDIS_URL] = without_password(settings.redis_url)
     os.environ["JOBSVC_NAMESPACE"] = settings.namespace
     return ForkServer(settings.imports)

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobsvc_proto.v1 import catalog_service_pb2, common_pb2, job_service_pb2
+from jobsvc_proto.v1 import admin_service_pb2, catalog_service_pb2, common_pb2, job_service_pb2
 
 from . import values
 
@@ -184,6 +184,24 @@ def queue(message: job_service_pb2.QueueStats) -> values.QueueValue:
         run_p95=span_of(message, "run_p95"),
         oldest_waiting=span_of(message, "oldest_waiting_age"),
         total=message.total,
+    )
+
+
+def worker(message: admin_service_pb2.Worker) -> values.WorkerValue:
+    """Convert a worker."""
+    return values.WorkerValue(
+        id=message.worker_id,
+        hostname=message.hostname,
+        pid=message.pid,
+        queues=tuple(message.queues),
+        slots=message.concurrency,
+        running=message.running_count,
+        running_job_ids=tuple(message.running_job_ids),
+        memory_bytes=message.memory_bytes,
+        start_time=time_of(message, "start_time"),
+        heartbeat_time=time_of(message, "heartbeat_time"),
+        draining=message.draining,
+        version=message.version,
     )
 
 

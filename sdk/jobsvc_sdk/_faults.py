@@ -283,6 +283,7 @@ _BY_REASON: dict[str, Callable[[Fault], JobsvcError]] = {
     "BATCH_NOT_FOUND": _plain(NotFound),
     "JOB_TYPE_NOT_FOUND": _plain(NotFound),
     "QUEUE_NOT_FOUND": _plain(NotFound),
+    "WORKER_NOT_FOUND": _plain(NotFound),
     "ID_CONFLICT": _plain(Conflict),
     "ETAG_MISMATCH": _plain(Conflict),
     "QUEUE_FULL": _plain(QueueFull),

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Generic, TypeVar
 
 from ._signature import signature_of, signature_text
-from .values import JobStatus, JobTypeValue, LogLine, QueueValue
+from .values import JobStatus, JobTypeValue, LogLine, QueueValue, WorkerValue
 
 Item = TypeVar("Item")
 _CELL = "text-align:left;padding:2px 12px 2px 0;vertical-align:top"
@@ -115,6 +115,26 @@ class QueueTable(Table[QueueValue]):
             item.run_p50,
             item.oldest_waiting,
             "paused" if item.paused else "open",
+        )
+
+
+class WorkerTable(Table[WorkerValue]):
+    """Live workers."""
+
+    headings = ("worker", "pid", "queues", "running", "memory", "started", "state")
+    empty = "no workers"
+
+    def row(self, item: WorkerValue) -> Sequence[Any]:
+        """Return what a worker said of itself."""
+        started = item.start_time.astimezone().strftime("%Y-%m-%d %H:%M:%S") if item.start_time else ""
+        return (
+            item.id,
+            item.pid,
+            ", ".join(item.queues),
+            f"{item.running}/{item.slots}",
+            f"{item.memory_bytes / 2**20:.0f} MiB" if item.memory_bytes else "",
+            started,
+            "draining" if item.draining else "open",
         )
 
 

@@ -297,6 +297,39 @@ class QueueValue:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerValue:
+    """A live worker process, as it last said of itself.
+
+    Attributes:
+        id: Opaque; a new one each time the process starts.
+        hostname: Name of its machine.
+        pid: Process id there.
+        queues: Queues it takes jobs from.
+        slots: Jobs it can run at once.
+        running: How many it runs.
+        running_job_ids: Which, the first hundred.
+        memory_bytes: Resident memory of the process and its children; 0 when that cannot be told.
+        start_time: When it started.
+        heartbeat_time: When it last reported.
+        draining: It takes no more jobs, and ends.
+        version: Version of jobsvc that it runs.
+    """
+
+    id: str
+    hostname: str = ""
+    pid: int = 0
+    queues: tuple[str, ...] = ()
+    slots: int = 0
+    running: int = 0
+    running_job_ids: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    start_time: datetime | None = None
+    heartbeat_time: datetime | None = None
+    draining: bool = False
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JobTypeValue:
     """What can be submitted.
 

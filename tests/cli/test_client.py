@@ -125,3 +125,14 @@ def test_dead_letters_are_listed_retried_and_cleared(jobsvc: Terminal) -> None:
     assert "not a time" in jobsvc(
         "queue", "purge", "analytics", "--state", "failed", "--older-than", "x", status=2
     )
+
+
+def test_workers_are_listed_and_one_is_drained(waiting: Stack) -> None:
+    terminal = Terminal(waiting.address)
+    heading, line = terminal("workers").splitlines()
+    worker = line.split()[0]
+
+    assert "memory" in heading
+    assert "ends when" in terminal("drain", worker, "--reason", "test")
+    until(lambda: "no workers live" in terminal("workers"))
+    assert "no live worker" in terminal("drain", worker, status=1)

@@ -22,6 +22,8 @@ COMMANDS = [
     "cancel",
     "queues",
     "stats",
+    "workers",
+    "drain",
     "queue",
     "dead",
     "retry",

@@ -50,6 +50,7 @@ ANSWERED = {
         "Retry",
     },
     "CatalogService": {"ListJobTypes", "GetJobType", "GetServerInfo"},
+    "AdminService": {"ListWorkers", "DrainWorker"},
     "QueueService": {
         "ListQueues",
         "GetQueue",

@@ -90,3 +90,19 @@ def test_rate_is_shown_as_it_is_written() -> None:
     for text in ("20/min", "10/s", "5/30s", "1/day", "2.5/h"):
         assert queue_info(update_request("q", {"rate": text}).queue).rate == text
     assert queue_info(update_request("q", {"rate": None}).queue) == QueueInfo("q", keep_for={}, keep_count={})
+
+
+def test_workers_are_listed_with_what_they_say_of_themselves(live: Client) -> None:
+    [worker] = live.workers()
+
+    assert worker.slots >= 1
+    assert "test" in worker.queues
+    assert worker.memory_bytes > 2**20
+    assert worker.start_time is not None
+    assert worker.id in repr(live.workers())
+    assert "MiB" in live.workers()._repr_html_()
+
+
+def test_unknown_worker_cannot_be_drained(live: Client) -> None:
+    with pytest.raises(NotFound, match="no live worker"):
+        live.drain_worker("nobody")

@@ -18,7 +18,7 @@ ERROR = JobError(ErrorCategory.APPLICATION, type="builtins.ValueError", message=
 
 
 def renew(bench: Bench, *held: tuple[str, str], lease_ms: int = 10_000) -> list[str]:
-    return bench.run(calls.renew(WORKER, lease_ms=lease_ms, held=held))
+    return bench.run(calls.renew(WORKER, lease_ms=lease_ms, held=held)).jobs
 
 
 def test_claim_starts_an_attempt_under_a_lease(bench: Bench) -> None:

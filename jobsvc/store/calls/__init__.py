@@ -6,6 +6,7 @@ Nothing here does I/O; ``Store.run`` and ``AsyncStore.run`` do. All calls may be
 from jobsvc.store.calls.call import Call as Call
 from jobsvc.store.calls.catalog import LIVE_WORKER_MS as LIVE_WORKER_MS
 from jobsvc.store.calls.catalog import announce_catalog as announce_catalog
+from jobsvc.store.calls.catalog import drain_worker as drain_worker
 from jobsvc.store.calls.catalog import forget_old_workers as forget_old_workers
 from jobsvc.store.calls.catalog import forget_worker as forget_worker
 from jobsvc.store.calls.catalog import publish_types as publish_types
@@ -38,6 +39,7 @@ from jobsvc.store.calls.running import CLAIM_LANES as CLAIM_LANES
 from jobsvc.store.calls.running import MAX_LOG_LINES as MAX_LOG_LINES
 from jobsvc.store.calls.running import Claim as Claim
 from jobsvc.store.calls.running import Exchanged as Exchanged
+from jobsvc.store.calls.running import Renewed as Renewed
 from jobsvc.store.calls.running import Report as Report
 from jobsvc.store.calls.running import cancel as cancel
 from jobsvc.store.calls.running import cancel_seen as cancel_seen

@@ -10,6 +10,8 @@ from jobsvc.store.calls.call import Call, nothing
 from jobsvc.store.calls.running import CLAIM_LANES
 from jobsvc.store.keys import Keys
 
+DRAIN_KEPT_S = 86_400
+
 LIVE_WORKER_MS = 15_000
 """A worker whose last heartbeat is older than this counts as gone."""
 
@@ -55,15 +57,21 @@ def read_workers(keys: Keys, heartbeats: dict[str, int]) -> Call[list[WorkerInfo
     return Call(None, ("MGET", *(keys.worker(worker_id) for worker_id in heartbeats)), parse)
 
 
+def drain_worker(keys: Keys, worker_id: str, reason: str) -> list[Call[None]]:
+    """Tell a worker to end: now if it hears, else with its next heartbeat."""
+    return [
+        Call(None, ("SET", keys.drain(worker_id), reason, "EX", DRAIN_KEPT_S), nothing),
+        Call(None, ("PUBLISH", keys.control, f"drain {worker_id}"), nothing),
+    ]
+
+
 def forget_worker(keys: Keys, worker_id: str) -> list[Call[None]]:
     """A worker says goodbye."""
+    lanes = (keys.claim(worker_id, lane) for lane in CLAIM_LANES)
+    own = (keys.worker(worker_id), keys.drain(worker_id), *lanes)
     return [
         Call(None, ("ZREM", keys.workers, worker_id), nothing),
-        Call(
-            None,
-            ("DEL", keys.worker(worker_id), *(keys.claim(worker_id, lane) for lane in CLAIM_LANES)),
-            nothing,
-        ),
+        Call(None, ("DEL", *own), nothing),
     ]
 
 

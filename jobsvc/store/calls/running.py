@@ -117,17 +117,28 @@ def _read_exchanged(reply: Sequence[Any]) -> Exchanged:
     return Exchanged(reply[0], [Claim(*row) for row in reply[1]], due_in_ms, frozenset(reply[3]))
 
 
-def renew(worker: WorkerInfo, *, lease_ms: int, held: Iterable[tuple[str, str]]) -> Call[list[str]]:
-    """Extend the leases of running jobs, given as (job id, token), and say that the worker lives.
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """Answer to a heartbeat.
 
-    Returns (when run): per job ``ok``, ``cancel`` (stop it) or ``lost`` (somebody else has it).
+    Attributes:
+        drain: The worker is to take nothing more, and to end.
+        jobs: Per job ``ok``, ``cancel`` (stop it) or ``lost`` (somebody else has it).
     """
+
+    drain: bool
+    jobs: list[str]
+
+
+def renew(worker: WorkerInfo, *, lease_ms: int, held: Iterable[tuple[str, str]]) -> Call[Renewed]:
+    """Extend the leases of running jobs, given as (job id, token), and say that the worker lives."""
     flat = [word for pair in held for word in pair]
-    return Call(load("renew"), (worker.id, records.dump_worker(worker), lease_ms, *flat), strings)
+    words: tuple[Argument, ...] = (worker.id, records.dump_worker(worker), lease_ms, *flat)
+    return Call(load("renew"), words, lambda reply: Renewed(reply[0] == "drain", list(reply[1:])))
 
 
 def progress(reports: Iterable[tuple[str, str, Progress]]) -> Call[list[str]]:
-    """Keep what running handlers last reported: (job id, token, progress). Answers as ``renew``."""
+    """Keep what running handlers last reported: (job id, token, progress). Answers per job as ``renew``."""
     words = [word for job_id, token, p in reports for word in (job_id, token, records.dump_progress(p))]
     return Call(load("progress"), tuple(words), strings)
 

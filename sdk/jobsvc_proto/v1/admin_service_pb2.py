@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jobsvc_proto.v1 import common_pb2 as jobsvc_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobsvc/v1/admin_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16jobsvc/v1/common.proto\"\x95\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x0e\n\x06queues\x18\x04 \x03(\t\x12\x13\n\x0b\x63oncurrency\x18\x05 \x01(\x05\x12\x17\n\x0frunning_job_ids\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12\x0f\n\x07version\x18\n \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x03\";\n\x12ListWorkersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListWorkersResponse\x12\"\n\x07workers\x18\x01 \x03(\x0b\x32\x11.jobsvc.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x13\x44rainWorkerResponse\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.jobsvc.v1.Worker\"\xcb\x01\n\nAuditEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x14\n\x0corganisation\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0c\n\x04peer\x18\x08 \x01(\t\x12\x11\n\tdata_json\x18\t \x01(\t\"O\n\x16ListAuditEventsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x17ListAuditEventsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobsvc.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x07Webhook\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.jobsvc.v1.JobState\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\"O\n\x14\x43reateWebhookRequest\x12#\n\x07webhook\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"L\n\x15\x43reateWebhookResponse\x12#\n\x07webhook\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"<\n\x13ListWebhooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListWebhooksResponse\x12$\n\x08webhooks\x18\x01 \x03(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteWebhookRequest\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteWebhookResponse2\x96\x04\n\x0c\x41\x64minService\x12Q\n\x0bListWorkers\x12\x1d.jobsvc.v1.ListWorkersRequest\x1a\x1e.jobsvc.v1.ListWorkersResponse\"\x03\x90\x02\x01\x12Q\n\x0b\x44rainWorker\x12\x1d.jobsvc.v1.DrainWorkerRequest\x1a\x1e.jobsvc.v1.DrainWorkerResponse\"\x03\x90\x02\x02\x12]\n\x0fListAuditEvents\x12!.jobsvc.v1.ListAuditEventsRequest\x1a\".jobsvc.v1.ListAuditEventsResponse\"\x03\x90\x02\x01\x12R\n\rCreateWebhook\x12\x1f.jobsvc.v1.CreateWebhookRequest\x1a .jobsvc.v1.CreateWebhookResponse\x12T\n\x0cListWebhooks\x12\x1e.jobsvc.v1.ListWebhooksRequest\x1a\x1f.jobsvc.v1.ListWebhooksResponse\"\x03\x90\x02\x01\x12W\n\rDeleteWebhook\x12\x1f.jobsvc.v1.DeleteWebhookRequest\x1a .jobsvc.v1.DeleteWebhookResponse\"\x03\x90\x02\x02\x42\x63\n\x0cio.jobsvc.v1B\x11\x41\x64minServiceProtoP\x01Z2github.com/jobsvc/jobsvc/gen/go/jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobsvc/v1/admin_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16jobsvc/v1/common.proto\"\xac\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x0e\n\x06queues\x18\x04 \x03(\t\x12\x13\n\x0b\x63oncurrency\x18\x05 \x01(\x05\x12\x17\n\x0frunning_job_ids\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eheartbeat_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12\x0f\n\x07version\x18\n \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x0b \x01(\x03\x12\x15\n\rrunning_count\x18\x0c \x01(\x05\";\n\x12ListWorkersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListWorkersResponse\x12\"\n\x07workers\x18\x01 \x03(\x0b\x32\x11.jobsvc.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"8\n\x13\x44rainWorkerResponse\x12!\n\x06worker\x18\x01 \x01(\x0b\x32\x11.jobsvc.v1.Worker\"\xcb\x01\n\nAuditEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x14\n\x0corganisation\x18\x04 \x01(\t\x12\x11\n\toperation\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0c\n\x04peer\x18\x08 \x01(\t\x12\x11\n\tdata_json\x18\t \x01(\t\"O\n\x16ListAuditEventsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x17ListAuditEventsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.jobsvc.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"q\n\x07Webhook\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.jobsvc.v1.JobState\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08\x64isabled\x18\x05 \x01(\x08\"O\n\x14\x43reateWebhookRequest\x12#\n\x07webhook\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"L\n\x15\x43reateWebhookResponse\x12#\n\x07webhook\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"<\n\x13ListWebhooksRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListWebhooksResponse\x12$\n\x08webhooks\x18\x01 \x03(\x0b\x32\x12.jobsvc.v1.Webhook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteWebhookRequest\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteWebhookResponse2\x96\x04\n\x0c\x41\x64minService\x12Q\n\x0bListWorkers\x12\x1d.jobsvc.v1.ListWorkersRequest\x1a\x1e.jobsvc.v1.ListWorkersResponse\"\x03\x90\x02\x01\x12Q\n\x0b\x44rainWorker\x12\x1d.jobsvc.v1.DrainWorkerRequest\x1a\x1e.jobsvc.v1.DrainWorkerResponse\"\x03\x90\x02\x02\x12]\n\x0fListAuditEvents\x12!.jobsvc.v1.ListAuditEventsRequest\x1a\".jobsvc.v1.ListAuditEventsResponse\"\x03\x90\x02\x01\x12R\n\rCreateWebhook\x12\x1f.jobsvc.v1.CreateWebhookRequest\x1a .jobsvc.v1.CreateWebhookResponse\x12T\n\x0cListWebhooks\x12\x1e.jobsvc.v1.ListWebhooksRequest\x1a\x1f.jobsvc.v1.ListWebhooksResponse\"\x03\x90\x02\x01\x12W\n\rDeleteWebhook\x12\x1f.jobsvc.v1.DeleteWebhookRequest\x1a .jobsvc.v1.DeleteWebhookResponse\"\x03\x90\x02\x02\x42\x63\n\x0cio.jobsvc.v1B\x11\x41\x64minServiceProtoP\x01Z2github.com/jobsvc/jobsvc/gen/go/jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,35 +45,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['DeleteWebhook']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['DeleteWebhook']._serialized_options = b'\220\002\002'
   _globals['_WORKER']._serialized_start=102
-  _globals['_WORKER']._serialized_end=379
-  _globals['_LISTWORKERSREQUEST']._serialized_start=381
-  _globals['_LISTWORKERSREQUEST']._serialized_end=440
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=442
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=524
-  _globals['_DRAINWORKERREQUEST']._serialized_start=526
-  _globals['_DRAINWORKERREQUEST']._serialized_end=581
-  _globals['_DRAINWORKERRESPONSE']._serialized_start=583
-  _globals['_DRAINWORKERRESPONSE']._serialized_end=639
-  _globals['_AUDITEVENT']._serialized_start=642
-  _globals['_AUDITEVENT']._serialized_end=845
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=847
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=926
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=928
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=1017
-  _globals['_WEBHOOK']._serialized_start=1019
-  _globals['_WEBHOOK']._serialized_end=1132
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=1134
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=1213
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=1215
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=1291
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1293
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1353
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1355
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1440
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1442
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1484
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1486
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1509
-  _globals['_ADMINSERVICE']._serialized_start=1512
-  _globals['_ADMINSERVICE']._serialized_end=2046
+  _globals['_WORKER']._serialized_end=402
+  _globals['_LISTWORKERSREQUEST']._serialized_start=404
+  _globals['_LISTWORKERSREQUEST']._serialized_end=463
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=465
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=547
+  _globals['_DRAINWORKERREQUEST']._serialized_start=549
+  _globals['_DRAINWORKERREQUEST']._serialized_end=604
+  _globals['_DRAINWORKERRESPONSE']._serialized_start=606
+  _globals['_DRAINWORKERRESPONSE']._serialized_end=662
+  _globals['_AUDITEVENT']._serialized_start=665
+  _globals['_AUDITEVENT']._serialized_end=868
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=870
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=949
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=951
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=1040
+  _globals['_WEBHOOK']._serialized_start=1042
+  _globals['_WEBHOOK']._serialized_end=1155
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=1157
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=1236
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=1238
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=1314
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1316
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1376
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1378
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1463
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1465
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1507
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1509
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1532
+  _globals['_ADMINSERVICE']._serialized_start=1535
+  _globals['_ADMINSERVICE']._serialized_end=2069
 # @@protoc_insertion_point(module_scope)

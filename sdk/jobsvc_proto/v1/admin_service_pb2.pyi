@@ -37,6 +37,7 @@ class Worker(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    RUNNING_COUNT_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Opaque; a new one each time the process starts."""
     hostname: _builtins.str
@@ -50,14 +51,18 @@ class Worker(_message.Message):
     version: _builtins.str
     """Version of jobsvc that it runs."""
     memory_bytes: _builtins.int
-    """Resident memory of the process and its children."""
+    """Resident memory of the process and its children; what these share is counted for each. 0 when that cannot be
+    told.
+    """
+    running_count: _builtins.int
+    """Jobs that it ran when it last reported."""
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Queues it takes jobs from."""
 
     @_builtins.property
     def running_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Jobs whose leases it holds now."""
+        """Jobs that it ran when it last reported, the first hundred."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -81,10 +86,11 @@ class Worker(_message.Message):
         draining: _builtins.bool = ...,
         version: _builtins.str = ...,
         memory_bytes: _builtins.int = ...,
+        running_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_time", b"heartbeat_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "draining", b"draining", "heartbeat_time", b"heartbeat_time", "hostname", b"hostname", "memory_bytes", b"memory_bytes", "pid", b"pid", "queues", b"queues", "running_job_ids", b"running_job_ids", "start_time", b"start_time", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concurrency", b"concurrency", "draining", b"draining", "heartbeat_time", b"heartbeat_time", "hostname", b"hostname", "memory_bytes", b"memory_bytes", "pid", b"pid", "queues", b"queues", "running_count", b"running_count", "running_job_ids", b"running_job_ids", "start_time", b"start_time", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -73,15 +73,14 @@ class AdminServiceServicer(object):
 
     def ListWorkers(self, request, context):
         """Lists live workers.
-        Not available yet: answers UNIMPLEMENTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DrainWorker(self, request, context):
-        """Stops a worker from taking jobs, then lets it exit.
-        Not available yet: answers UNIMPLEMENTED.
+        """Stops a worker from taking jobs, lets what runs finish or hands it back, then lets the worker exit. It is not
+        started again by the supervisor of `jobsvc worker` and `jobsvc dev`. WORKER_NOT_FOUND when no such worker lives.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,12 +34,10 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListWorkersRequest, _admin_service_pb2.ListWorkersResponse]
-    """Lists live workers.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Lists live workers."""
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]
-    """Stops a worker from taking jobs, then lets it exit.
-    Not available yet: answers UNIMPLEMENTED.
+    """Stops a worker from taking jobs, lets what runs finish or hands it back, then lets the worker exit. It is not
+    started again by the supervisor of `jobsvc worker` and `jobsvc dev`. WORKER_NOT_FOUND when no such worker lives.
     """
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditEventsRequest, _admin_service_pb2.ListAuditEventsResponse]
     """Lists who did what, newest first.
@@ -64,12 +62,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListWorkers: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListWorkersRequest, _admin_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
-    """Lists live workers.
-    Not available yet: answers UNIMPLEMENTED.
-    """
+    """Lists live workers."""
     DrainWorker: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.DrainWorkerRequest, _admin_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
-    """Stops a worker from taking jobs, then lets it exit.
-    Not available yet: answers UNIMPLEMENTED.
+    """Stops a worker from taking jobs, lets what runs finish or hands it back, then lets the worker exit. It is not
+    started again by the supervisor of `jobsvc worker` and `jobsvc dev`. WORKER_NOT_FOUND when no such worker lives.
     """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditEventsRequest, _admin_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists who did what, newest first.
@@ -97,9 +93,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListWorkersResponse, _abc.Awaitable[_admin_service_pb2.ListWorkersResponse]]:
-        """Lists live workers.
-        Not available yet: answers UNIMPLEMENTED.
-        """
+        """Lists live workers."""
 
     @_abc_1.abstractmethod
     def DrainWorker(
@@ -107,8 +101,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.DrainWorkerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.DrainWorkerResponse, _abc.Awaitable[_admin_service_pb2.DrainWorkerResponse]]:
-        """Stops a worker from taking jobs, then lets it exit.
-        Not available yet: answers UNIMPLEMENTED.
+        """Stops a worker from taking jobs, lets what runs finish or hands it back, then lets the worker exit. It is not
+        started again by the supervisor of `jobsvc worker` and `jobsvc dev`. WORKER_NOT_FOUND when no such worker lives.
         """
 
     @_abc_1.abstractmethod

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from jobsvc_proto.v1 import admin_service_pb2 as admin_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_sdk import _convert, _requests
 from jobsvc_sdk._requests import Span
-from jobsvc_sdk.tables import QueueTable
+from jobsvc_sdk.tables import QueueTable, WorkerTable
 
 from .letters import AsyncDeadLetters
 from .queue import AsyncQueue
@@ -16,6 +17,9 @@ from .transport import AsyncTransport
 
 if TYPE_CHECKING:
     from .client import AsyncClientCore
+
+
+_PAGE = 500
 
 
 class AsyncOperations:
@@ -39,6 +43,32 @@ class AsyncOperations:
     def queue(self, name: str) -> AsyncQueue:
         """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
         return AsyncQueue(self._transport, name)
+
+    async def workers(self) -> WorkerTable:
+        """List the live workers, oldest first, as each last said of itself: what it runs, its memory, its queues."""
+        found, token = WorkerTable(), ""
+        while True:
+            request = admin_pb.ListWorkersRequest(page_size=_PAGE, page_token=token)
+            answer = await self._transport.call(
+                lambda: self._transport.admin.ListWorkers, request, doing="ListWorkers"
+            )
+            found += [_convert.worker(message) for message in answer.workers]
+            token = answer.next_page_token
+            if not token:
+                return found
+
+    async def drain_worker(self, worker_id: str, reason: str = "") -> None:
+        """Tell a worker to take nothing more and to end, once what it runs has finished or was handed back.
+
+        Args:
+            worker_id: From :meth:`workers`.
+            reason: For people.
+
+        Raises:
+            NotFound: No such worker lives.
+        """
+        request = admin_pb.DrainWorkerRequest(worker_id=worker_id, reason=reason)
+        await self._transport.call(lambda: self._transport.admin.DrainWorker, request, doing="DrainWorker")
 
     def dead_letters(
         self,

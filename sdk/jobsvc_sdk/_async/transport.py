@@ -13,6 +13,7 @@ import grpc
 
 from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
+from jobsvc_proto.v1.admin_service_pb2_grpc import AdminServiceStub
 from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -25,6 +26,7 @@ from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue, RetrySummary
 from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 
 if TYPE_CHECKING:
+    from jobsvc_proto.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceAsyncStub
     from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceAsyncStub
     from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
@@ -84,6 +86,11 @@ class AsyncTransport:
     def catalog(self) -> CatalogServiceAsyncStub:
         """Stub of the catalogue."""
         return CatalogServiceStub(self._open())
+
+    @property
+    def admin(self) -> AdminServiceAsyncStub:
+        """Stub of the admin service."""
+        return AdminServiceStub(self._open())
 
     @property
     def queues(self) -> QueueServiceAsyncStub:

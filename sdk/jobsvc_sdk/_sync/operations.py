@@ -6,10 +6,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from jobsvc_proto.v1 import admin_service_pb2 as admin_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_sdk import _convert, _requests
 from jobsvc_sdk._requests import Span
-from jobsvc_sdk.tables import QueueTable
+from jobsvc_sdk.tables import QueueTable, WorkerTable
 
 from .letters import DeadLetters
 from .queue import Queue
@@ -17,6 +18,9 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     from .client import ClientCore
+
+
+_PAGE = 500
 
 
 class Operations:
@@ -40,6 +44,32 @@ class Operations:
     def queue(self, name: str) -> Queue:
         """Return a handle of one queue, to read and change its settings and to pause it. Asks nothing yet."""
         return Queue(self._transport, name)
+
+    def workers(self) -> WorkerTable:
+        """List the live workers, oldest first, as each last said of itself: what it runs, its memory, its queues."""
+        found, token = WorkerTable(), ""
+        while True:
+            request = admin_pb.ListWorkersRequest(page_size=_PAGE, page_token=token)
+            answer = self._transport.call(
+                lambda: self._transport.admin.ListWorkers, request, doing="ListWorkers"
+            )
+            found += [_convert.worker(message) for message in answer.workers]
+            token = answer.next_page_token
+            if not token:
+                return found
+
+    def drain_worker(self, worker_id: str, reason: str = "") -> None:
+        """Tell a worker to take nothing more and to end, once what it runs has finished or was handed back.
+
+        Args:
+            worker_id: From :meth:`workers`.
+            reason: For people.
+
+        Raises:
+            NotFound: No such worker lives.
+        """
+        request = admin_pb.DrainWorkerRequest(worker_id=worker_id, reason=reason)
+        self._transport.call(lambda: self._transport.admin.DrainWorker, request, doing="DrainWorker")
 
     def dead_letters(
         self,

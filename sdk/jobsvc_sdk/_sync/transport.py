@@ -14,6 +14,7 @@ import grpc
 
 from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
 from jobsvc_proto.v1 import job_service_pb2 as pb
+from jobsvc_proto.v1.admin_service_pb2_grpc import AdminServiceStub
 from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -26,6 +27,7 @@ from jobsvc_sdk.values import BatchStatus, JobStatus, JobTypeValue, RetrySummary
 from .native import Channel, StreamCall, Unary, open_channel, responses, sleep
 
 if TYPE_CHECKING:
+    from jobsvc_proto.v1.admin_service_pb2_grpc import AdminServiceStub
     from jobsvc_proto.v1.catalog_service_pb2_grpc import CatalogServiceStub
     from jobsvc_proto.v1.job_service_pb2_grpc import JobServiceStub
     from jobsvc_proto.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -85,6 +87,11 @@ class Transport:
     def catalog(self) -> CatalogServiceStub:
         """Stub of the catalogue."""
         return CatalogServiceStub(self._open())
+
+    @property
+    def admin(self) -> AdminServiceStub:
+        """Stub of the admin service."""
+        return AdminServiceStub(self._open())
 
     @property
     def queues(self) -> QueueServiceStub:
