@@ -37,6 +37,14 @@ def connect(address: str | None) -> Client:
 @click.option(
     "--priority", type=click.Choice(PRIORITIES), help="Before or after others of its queue. [medium]"
 )
+@click.option("--max-attempts", type=int, metavar="N", help="Failed attempts after which it has failed.")
+@click.option(
+    "--retry-delays",
+    "delays",
+    callback=lambda _context, _option, text: _delays(text),
+    metavar="S,S,...",
+    help="Seconds before each further attempt, such as 0,30,90; the last repeats.",
+)
 @click.option("--title", metavar="TEXT", help="A name for people.")
 @click.option("--job-id", metavar="ID", help="An id of your choice; the same id is the same job.")
 @click.option("--watch", is_flag=True, help="Show its progress until it ends, then its result.")
@@ -45,6 +53,7 @@ def submit(
     job_type: str,
     pairs: tuple[str, ...],
     json_text: str | None,
+    delays: list[float],
     watch: bool,
     address: str | None,
     **options: Any,
@@ -54,8 +63,11 @@ def submit(
     A VALUE that is JSON is taken as such (3, true, null, ["a", "b"]), any other as text. Prints the job's id.
     """
     arguments = _arguments(pairs, json_text)
+    given = {name: value for name, value in options.items() if value not in (None, "")}
+    if delays:
+        given["retry"] = {"delays": delays}
     with connect(address) as client:
-        job = client.submit(job_type, arguments, **{name: value for name, value in options.items() if value})
+        job = client.submit(job_type, arguments, **given)
         click.echo(job.id)
         if watch:
             job.watch()
@@ -163,6 +175,13 @@ def drain(worker_id: str, reason: str, address: str | None) -> None:
     with connect(address) as client:
         client.drain_worker(worker_id, reason)
         click.echo(f"{worker_id} takes nothing more, and ends when what it runs has ended")
+
+
+def _delays(text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of seconds; write 0,30,90") from None
 
 
 def _arguments(pairs: tuple[str, ...], json_text: str | None) -> dict[str, Any]:

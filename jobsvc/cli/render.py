@@ -57,12 +57,8 @@ def job(status: JobStatus, logs: Sequence[LogLine]) -> None:
     for name, value in _facts(status):
         facts.add_row(name, value)
     console.print(facts)
-    if len(status.attempts) > 1:
-        _section(console, "attempts")
-        for attempt in status.attempts:
-            error = f"  {attempt.error.summary}" if attempt.error else ""
-            took = _duration(attempt.start_time, attempt.end_time)
-            console.print(_plain(f"{attempt.number}  {attempt.outcome}  {took}{error}"))
+    if len(status.attempts) > 1 or status.state == "scheduled":
+        _attempts(console, status)
     if status.error is not None:
         _section(console, "error")
         console.print(_plain(_error(status.error)))
@@ -73,6 +69,20 @@ def job(status: JobStatus, logs: Sequence[LogLine]) -> None:
     if status.result_json is not None:
         _section(console, "result")
         console.print(_plain(_indented(status.result_json)))
+
+
+def _attempts(console: Console, status: JobStatus) -> None:
+    if not status.attempts:
+        return
+    _section(console, "attempts")
+    for attempt in status.attempts:
+        words = [str(attempt.number), attempt.outcome, _moment(attempt.start_time)]
+        words.append(_duration(attempt.start_time, attempt.end_time))
+        if attempt.error:
+            words += [f"[{attempt.error.code}]" if attempt.error.code else "", attempt.error.summary]
+        if attempt.next_time:
+            words.append(f"next after {_span(attempt.retry_delay or timedelta())}")
+        console.print(_plain("  ".join(word for word in words if word)))
 
 
 def queues(found: Iterable[QueueValue]) -> None:
@@ -199,6 +209,8 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
     attempts = f"{status.attempt} of {status.max_attempts}" if status.max_attempts else str(status.attempt)
     if status.lost_attempts:
         attempts += f", {status.lost_attempts} lost with their workers"
+    if status.snoozes:
+        attempts = f"{attempts}, snoozed {status.snoozes} times".removeprefix("0, ")
     units = f"{status.completed_units} of {status.total_units or '?'} {status.unit}".strip()
     progress = [_percent(status.percent), status.step, status.message]
     progress += [units] if status.completed_units is not None else []
@@ -209,7 +221,8 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
         "queue": status.queue,
         "batch": status.batch_id,
         "progress": "  ".join(part for part in progress if part),
-        "attempt": attempts if status.attempt else "",
+        "attempt": attempts if status.attempt or status.snoozes else "",
+        "next attempt": _next_attempt(status),
         "created": _moment(status.create_time),
         "started": _moment(status.start_time),
         "ended": _moment(status.end_time),
@@ -221,6 +234,13 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
     for name, value in facts.items():
         if value:
             yield name, _plain(value)
+
+
+def _next_attempt(status: JobStatus) -> str:
+    last = status.attempts[-1] if status.attempts else None
+    if status.state != "scheduled" or last is None or last.next_time is None:
+        return ""
+    return f"{_moment(last.next_time)}, in {_span(last.next_time - datetime.now(UTC))}"
 
 
 def _state(status: JobStatus) -> Text:

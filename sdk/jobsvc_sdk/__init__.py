@@ -13,6 +13,7 @@ from . import errors, values
 from ._async.entry import AsyncClient, connect_async
 from ._async.handles import AsyncBatch, AsyncJob
 from ._connection import sdk_version
+from ._retry_words import RetryPolicy
 from ._sync.entry import Client, connect
 from ._sync.handles import Batch, Job
 from .errors import (
@@ -59,6 +60,7 @@ __all__ = [
     "PermissionDenied",
     "ProtocolError",
     "QueueFull",
+    "RetryPolicy",
     "ServerUnavailable",
     "UnknownJobType",
     "as_completed",

@@ -58,6 +58,7 @@ def error(message: common_pb2.JobError) -> values.ErrorValue:
         stack_trace=message.stack_trace,
         code=message.code,
         retryable=message.retryable,
+        details_json=message.details.json,
     )
 
 
@@ -70,6 +71,7 @@ def attempt(message: common_pb2.Attempt) -> values.AttemptValue:
         end_time=time_of(message, "end_time"),
         outcome=_OUTCOMES.get(message.outcome, f"outcome_{message.outcome}"),
         error=error(message.error) if message.HasField("error") else None,
+        retry_delay=span_of(message, "retry_delay"),
     )
 
 
@@ -104,6 +106,7 @@ def job(message: job_service_pb2.Job, *, full: bool) -> values.JobStatus:
         version=message.version,
         attempt=message.attempt_count,
         lost_attempts=message.lost_attempt_count,
+        snoozes=message.snooze_count,
         max_attempts=spec.retry_policy.max_attempts or None,
         create_time=time_of(message, "create_time"),
         start_time=time_of(message, "start_time"),

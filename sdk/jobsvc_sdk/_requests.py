@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 
+from ._retry_words import RetryPolicy, write_policy
 from ._tracker import Key
 from .errors import ParamError, Violation
 from .values import STATES, JobStatus
@@ -43,6 +44,7 @@ class Options:
         delay: Start no earlier than this from now; a timedelta or seconds.
         max_attempts: Attempts in total, from 1.
         timeout: Limit of one attempt; a timedelta or seconds.
+        retry: When failed attempts are repeated.
         title: Text for people.
         labels: Searchable pairs, kept with the job.
     """
@@ -54,6 +56,7 @@ class Options:
     timeout: Span | None = None
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    retry: RetryPolicy | Mapping[str, Any] | None = None
 
 
 def new_request_id() -> str:
@@ -123,15 +126,25 @@ def job_spec(job_type: str, arguments_json: str, options: Options) -> pb.JobSpec
         spec.delay.CopyFrom(span(options.delay, "delay", zero=True))
     if options.timeout is not None:
         spec.attempt_timeout.CopyFrom(span(options.timeout, "timeout"))
-    if options.max_attempts is not None:
-        if type(options.max_attempts) is not int or not 0 < options.max_attempts < 2**31:
-            raise _wrong("max_attempts", f"expected a whole number from 1, got {options.max_attempts!r}")
-        spec.retry_policy.max_attempts = options.max_attempts
+    if options.retry is not None or options.max_attempts is not None:
+        _write_retries(spec.retry_policy, options)
     for key, value in options.labels.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise _wrong("labels", f"expected text for text, got {key!r}: {value!r}")
         spec.labels[key] = value
     return spec
+
+
+def _write_retries(policy: common_pb2.RetryPolicy, options: Options) -> None:
+    if options.retry is not None:
+        write_policy(policy, options.retry)
+    if options.max_attempts is None:
+        return
+    if type(options.max_attempts) is not int or not 0 < options.max_attempts < 2**31:
+        raise _wrong("max_attempts", f"expected a whole number from 1, got {options.max_attempts!r}")
+    if policy.max_attempts:
+        raise _wrong("max_attempts", "is given twice, in retry and beside it")
+    policy.max_attempts = options.max_attempts
 
 
 def submit_batch(

@@ -78,6 +78,11 @@ class JobFailed(JobsvcError):
         self.error = error or ErrorValue()
 
     @property
+    def code(self) -> str:
+        """The error code that the handler gave, e.g. ``"RATE_LIMITED"``; empty when it gave none."""
+        return self.error.code
+
+    @property
     def remote_traceback(self) -> str:
         """The traceback as the worker saw it; empty when it left none."""
         return self.error.stack_trace

@@ -6,9 +6,11 @@ two values with the same id the one with the higher version is the newer one, wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 STATES = ("blocked", "scheduled", "queued", "processing", "completed", "failed", "cancelled")
 """Every state a job can be in, in the order of its life."""
@@ -29,6 +31,7 @@ class ErrorValue:
         stack_trace: The worker's traceback as text; empty when the server left it out.
         code: What the handler gave to ``Fail(code=...)``; empty otherwise.
         retryable: Whether another attempt could have helped.
+        details_json: What the handler gave to ``Fail(details=...)``, as JSON text; empty otherwise.
     """
 
     category: str = "application"
@@ -37,6 +40,12 @@ class ErrorValue:
     stack_trace: str = ""
     code: str = ""
     retryable: bool = False
+    details_json: str = ""
+
+    @property
+    def details(self) -> Any:
+        """What the handler gave to ``Fail(details=...)``; None when it gave nothing."""
+        return json.loads(self.details_json) if self.details_json else None
 
     @property
     def summary(self) -> str:
@@ -58,6 +67,7 @@ class AttemptValue:
         outcome: ``running``, ``completed``, ``failed``, ``retried``, ``snoozed``, ``cancelled``, ``released`` or
             ``lost``.
         error: Set when it failed.
+        retry_delay: How long the job waits after it for the next attempt; None when there is none, or no wait.
     """
 
     number: int
@@ -66,6 +76,14 @@ class AttemptValue:
     end_time: datetime | None = None
     outcome: str = "running"
     error: ErrorValue | None = None
+    retry_delay: timedelta | None = None
+
+    @property
+    def next_time(self) -> datetime | None:
+        """When the attempt after it may start; None when none follows."""
+        if self.outcome != "retried" or self.end_time is None:
+            return None
+        return self.end_time + (self.retry_delay or timedelta())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class JobStatus:
         unit: For example ``"rows"``.
         attempt: Number of the newest attempt, from 1; 0 before the first.
         lost_attempts: Attempts that vanished with their worker; counted apart.
+        snoozes: How often its handler asked to be called later; counted as no attempt.
         max_attempts: After how many failed attempts the job fails; None when the server did not say.
         create_time: When the server took it.
         start_time: When its newest attempt began.
@@ -118,6 +137,7 @@ class JobStatus:
     unit: str = ""
     attempt: int = 0
     lost_attempts: int = 0
+    snoozes: int = 0
     max_attempts: int | None = None
     create_time: datetime | None = None
     start_time: datetime | None = None

@@ -72,7 +72,7 @@ def test_job_shows_attempts_error_log_and_result(capsys: pytest.CaptureFixture[s
         arguments_json='{"x": 1}',
         result_json='{"partial":[1]}',
         attempts=(
-            AttemptValue(1, outcome="retried", error=error, start_time=NOW, end_time=NOW),
+            AttemptValue(1, "", NOW, NOW, "retried", error, timedelta(seconds=30)),
             AttemptValue(2, outcome="failed", error=error, start_time=NOW, end_time=NOW),
         ),
     )
@@ -84,13 +84,28 @@ def test_job_shows_attempts_error_log_and_result(capsys: pytest.CaptureFixture[s
         "2 of 2, 1 lost with their workers",
         "took       1.5 s",
         '{"x": 1}',
-        "1  retried  0.0 s  ValueError: bad row",
+        "0.0 s  [BAD]  ValueError: bad row  next after 30 s",
         "application [BAD]",
         "Traceback ...",
         "WARNING row 17 looks odd",
         '  "partial": [',
     ):
         assert line in shown
+
+
+def test_job_that_waits_for_its_next_attempt_says_until_when(capsys: pytest.CaptureFixture[str]) -> None:
+    soon = datetime.now(UTC) - timedelta(seconds=10)
+    attempt = AttemptValue(
+        1, "", soon, soon, "retried", ErrorValue(code="RATE_LIMITED"), timedelta(minutes=5)
+    )
+
+    render.job(JobStatus("0-a", state="scheduled", attempt=1, snoozes=3, attempts=(attempt,)), [])
+
+    shown = capsys.readouterr().out
+    assert "next attempt  " in shown
+    assert ", in 4 min" in shown
+    assert "1, snoozed 3 times" in shown
+    assert "[RATE_LIMITED]  application  next after 5 min 0 s" in shown
 
 
 def test_text_from_jobs_is_neither_markup_nor_control_code(capsys: pytest.CaptureFixture[str]) -> None:

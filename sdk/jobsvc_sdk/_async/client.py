@@ -13,6 +13,7 @@ from jobsvc_sdk import _convert, _requests, _submission
 from jobsvc_sdk._connection import Connection, check_version, sdk_version
 from jobsvc_sdk._encode import encode_arguments
 from jobsvc_sdk._requests import Options, Span
+from jobsvc_sdk._retry_words import RetryPolicy
 from jobsvc_sdk.errors import NotFound, ProtocolError
 from jobsvc_sdk.tables import JobTable, JobTypeTable
 from jobsvc_sdk.values import BatchStatus, JobTypeValue, ServerInfo
@@ -100,6 +101,7 @@ class AsyncClientCore(AsyncOperations):
         delay: Span | None = None,
         max_attempts: int | None = None,
         timeout: Span | None = None,
+        retry: RetryPolicy | Mapping[str, Any] | None = None,
         title: str = "",
         labels: Mapping[str, str] | None = None,
         job_id: str = "",
@@ -118,6 +120,7 @@ class AsyncClientCore(AsyncOperations):
             delay: Start no earlier than this from now; a timedelta or seconds.
             max_attempts: Attempts in total, from 1; None takes the job type's.
             timeout: Limit of one attempt; a timedelta or seconds; None takes the job type's.
+            retry: When failed attempts are repeated: a RetryPolicy, or a mapping with its words.
             title: Text for people.
             labels: Searchable pairs, kept with the job.
             job_id: An id of your own choice; submitting the same again gives the same job.
@@ -138,6 +141,7 @@ class AsyncClientCore(AsyncOperations):
             delay=delay,
             max_attempts=max_attempts,
             timeout=timeout,
+            retry=retry,
             title=title,
             labels=labels or {},
             job_id=job_id,
@@ -173,6 +177,7 @@ class AsyncClientCore(AsyncOperations):
         delay: Span | None = None,
         max_attempts: int | None = None,
         timeout: Span | None = None,
+        retry: RetryPolicy | Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
         batch_id: str = "",
         request_id: str = "",
@@ -190,6 +195,7 @@ class AsyncClientCore(AsyncOperations):
             delay: Start no earlier than this from now; a timedelta or seconds.
             max_attempts: Attempts of each job in total; None takes the job type's.
             timeout: Limit of one attempt; a timedelta or seconds; None takes the job type's.
+            retry: When failed attempts are repeated: a RetryPolicy, or a mapping with its words.
             labels: Searchable pairs, kept with each job.
             batch_id: An id of your own choice; submitting the same again gives the same batch.
             request_id: Names this request; made up when empty.
@@ -202,14 +208,7 @@ class AsyncClientCore(AsyncOperations):
         """
         __tracebackhide__ = True
         type_name, check = _checker(job_type)
-        options = Options(
-            queue=queue,
-            priority=priority,
-            delay=delay,
-            max_attempts=max_attempts,
-            timeout=timeout,
-            labels=labels or {},
-        )
+        options = Options(queue, priority, delay, max_attempts, timeout, labels=labels or {}, retry=retry)
         plan = _submission.plan(type_name, items, common or {}, options, check, all_or_nothing=all_or_nothing)
         request = _requests.submit_batch(
             plan.specs,

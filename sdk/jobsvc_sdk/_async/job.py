@@ -17,7 +17,7 @@ from jobsvc_sdk import _convert, _outcome
 from jobsvc_sdk._tracker import Key, Status, newest
 from jobsvc_sdk.errors import JobsvcError
 from jobsvc_sdk.tables import LogLines
-from jobsvc_sdk.values import ErrorValue, JobStatus, LogLine
+from jobsvc_sdk.values import AttemptValue, ErrorValue, JobStatus, LogLine
 
 from .native import responses, sleep
 from .watched import AsyncWatched
@@ -81,6 +81,11 @@ class AsyncJobCore(AsyncWatched[JobStatus]):
     def error(self) -> ErrorValue | None:
         """Why it failed, or why its last attempt did."""
         return self.status.error
+
+    @property
+    def attempts(self) -> tuple[AttemptValue, ...]:
+        """Its attempts, oldest first, as last read: with ``client.job``, ``refresh`` and the end of the job."""
+        return self.status.attempts
 
     @property
     def batch_id(self) -> str:
