@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -69,15 +71,16 @@ class DeadLetters:
         """Queue failed jobs again; those that have not failed are left alone."""
         check_request_id(request.request_id)
         which = request.WhichOneof("target")
-        counts = await self._answered_before(request.request_id)
-        if counts is None:
-            counts = {"requeued": 0, "skipped": 0, "missing": 0}
-            async for ids in self._targets(request, which):
-                for reply in await self._store.run(calls.retry(ids, reset=request.reset_attempts)):
-                    counts[reply] += 1
+        answer = await self._answered_before(request.request_id)
+        if answer is None:
+            answer = await self._retry(request, which)
             if request.request_id:
-                await self._store.run(calls.remember_answer(self._store.keys, request.request_id, counts))
-        response = pb.RetryResponse(requeued_count=counts["requeued"], skipped_count=counts["skipped"])
+                await self._store.run(calls.remember_answer(self._store.keys, request.request_id, answer))
+        response = pb.RetryResponse(
+            requeued_count=answer["requeued"],
+            skipped_count=answer["skipped"],
+            missing_job_ids=answer["missing"],
+        )
         if which == "job_id":
             [job] = await self._store.read([request.job_id], full=True)
             if job is None:
@@ -85,19 +88,38 @@ class DeadLetters:
             self._writer.fill(response.job, job, full=True)
         return response
 
-    async def _answered_before(self, request_id: str) -> dict[str, int] | None:
+    async def _answered_before(self, request_id: str) -> dict[str, Any] | None:
         if not request_id:
             return None
         return await self._store.run(calls.remembered_answer(self._store.keys, request_id))
 
-    async def _targets(self, request: pb.RetryRequest, which: str | None) -> AsyncIterator[list[str]]:
+    async def _retry(self, request: pb.RetryRequest, which: str | None) -> dict[str, Any]:
+        """Act, or go on where this very request was broken off; the store counts what is queued."""
+        request_id = request.request_id or secrets.token_hex(8)
+        most = request.dead_letters.limit
+        requeued = await self._store.run(calls.retried_by(self._store.keys, request_id))
+        skipped, missing = 0, []
+        async for ids in self._targets(request, which, requeued):
+            call = calls.retry(ids, reset=request.reset_attempts, request_id=request_id, most=most)
+            replies = await self._store.run(call)
+            skipped += replies.count("skipped")
+            missing += [job_id for job_id, reply in zip(ids, replies, strict=True) if reply == "missing"]
+        requeued = await self._store.run(calls.retried_by(self._store.keys, request_id))
+        return {"requeued": requeued, "skipped": skipped, "missing": missing}
+
+    async def _targets(
+        self, request: pb.RetryRequest, which: str | None, done: int
+    ) -> AsyncIterator[list[str]]:
         if which == "job_id":
             yield [check_id(request.job_id, "job_id")]
         elif which == "jobs":
             for part in _portions(check_ids(request.jobs.job_ids, "jobs.job_ids", MAX_IDS)):
                 yield part
         elif which == "dead_letters":
-            async for ids in self._find(_letters(request.dead_letters, "dead_letters.")):
+            letters = _letters(request.dead_letters, "dead_letters.")
+            if letters.limit and letters.limit <= done:
+                return
+            async for ids in self._find(letters, done):
                 yield ids
         elif which == "batch_id":
             batch = await self._store.run(calls.read_batch(check_id(request.batch_id, "batch_id")))
@@ -145,12 +167,16 @@ class DeadLetters:
 
     # -- finding ------------------------------------------------------------------------------------------------
 
-    async def _find(self, letters: Letters) -> AsyncIterator[list[str]]:
+    async def _find(self, letters: Letters, done: int = 0) -> AsyncIterator[list[str]]:
         """Find dead letters, oldest first within each queue, in portions.
 
         What fails from now on is not among them: a job that is queued again and fails at once is not met twice.
+
+        Args:
+            letters: Which.
+            done: How many of its limit were acted on before.
         """
-        left = letters.limit or _FOR_EVER
+        left = letters.limit - done if letters.limit else _FOR_EVER
         now_ms = await self._store.run(calls.clock())
         until = min(letters.before_ms - 0.001, float(now_ms))
         queues = (

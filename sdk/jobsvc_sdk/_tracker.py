@@ -171,6 +171,7 @@ class Tracker:
             state=state,
             attempt=max(change.attempt, known.attempt),
             error=_convert.error(change.error) if change.HasField("error") else None,
+            end_time=None,  # it may have been queued again after it had failed
             full=False,
         )
         if state == "processing" and change.attempt > known.attempt:

@@ -201,10 +201,12 @@ class RetrySummary:
     Attributes:
         requeued: Failed jobs that are queued again.
         skipped: Jobs that had not failed and were left alone.
+        missing: Ids of jobs that do not exist.
     """
 
     requeued: int = 0
     skipped: int = 0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobsvc.store import calls
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1 import queue_service_pb2 as queue_pb
@@ -56,6 +57,28 @@ async def test_request_id_makes_a_repeat_change_nothing(rig: Rig) -> None:
     assert first == second
     assert first.requeued_count == 2
     assert await states(rig, ids) == ["failed", "failed"]
+
+
+async def test_request_that_was_broken_off_is_taken_up_where_it_was(rig: Rig) -> None:
+    ids = await failed(rig, 4)
+    await rig.run(calls.retry(ids[:1], request_id="r1", most=2))  # all that a server did before it was killed
+    [claim] = await rig.claim(1, queues=["counting"])
+    await rig.fail(claim)
+
+    answer = await rig.jobs.Retry(pb.RetryRequest(dead_letters=F(limit=2), request_id="r1"))
+
+    assert (answer.requeued_count, answer.skipped_count) == (2, 0)
+    assert await states(rig, ids) == ["failed", "queued", "failed", "failed"]
+
+
+async def test_retry_names_the_jobs_that_do_not_exist(rig: Rig) -> None:
+    [job_id] = await failed(rig)
+    request = pb.RetryRequest(jobs=pb.JobIds(job_ids=["nobody", job_id]), request_id="r1")
+
+    first, second = await rig.jobs.Retry(request), await rig.jobs.Retry(request)
+
+    assert first == second
+    assert (first.requeued_count, list(first.missing_job_ids)) == (1, ["nobody"])
 
 
 async def test_filter_chooses_by_everything_it_names(rig: Rig) -> None:
@@ -156,3 +179,59 @@ async def test_purge_removes_by_state_and_age(rig: Rig) -> None:
     assert (await refusal(purge("PROCESSING"))).violations.keys() == {"states[0]"}
     unknown = queue_pb.PurgeQueueRequest(name="nobody", states=[common_pb2.JOB_STATE_FAILED])
     assert (await refusal(queues.PurgeQueue(unknown))).reason == "QUEUE_NOT_FOUND"
+
+
+async def test_watcher_who_comes_after_a_retry_hears_of_the_new_end(rig: Rig) -> None:
+    [job_id] = await failed(rig)
+    first = rig.stream(pb.WatchTarget(job_id=job_id))
+    assert (await first.skip_to("completed")).job.state == common_pb2.JOB_STATE_FAILED
+    await rig.jobs.Retry(pb.RetryRequest(job_id=job_id))
+    second = rig.stream(pb.WatchTarget(job_id=job_id))
+    assert (await second.kind("snapshot")).jobs[0].state == common_pb2.JOB_STATE_QUEUED
+
+    [claim] = await rig.claim(1, queues=["counting"])
+    await rig.finish(claim)
+
+    assert (await second.skip_to("completed")).job.state == common_pb2.JOB_STATE_COMPLETED
+
+
+async def test_watcher_of_a_batch_goes_on_across_a_retry(rig: Rig) -> None:
+    batch_id = await rig.new_batch(2)
+    stream = rig.stream(pb.WatchTarget(batch_id=batch_id, include_jobs=True))
+    await stream.kind("snapshot")
+    first, second = await rig.claim(2, queues=["counting"])
+    await rig.fail(first, "bad row")
+    failure = await stream.until(lambda event: bool(event.batch.recent_failures))
+    assert failure.batch.recent_failures[0].error.message == "bad row"
+
+    await rig.jobs.Retry(pb.RetryRequest(job_id=first.job_id))
+
+    again = await stream.until(
+        lambda event: (
+            event.state_change.job_id == first.job_id
+            and event.state_change.state == common_pb2.JOB_STATE_QUEUED
+        )
+    )
+    assert again.state_change.previous_state == common_pb2.JOB_STATE_FAILED
+    await rig.finish(second)
+    [claim] = await rig.claim(1, queues=["counting"])
+    await rig.fail(claim, "worse row")
+    ended = await stream.skip_to("completed")
+    assert [one.error.message for one in ended.batch.recent_failures] == ["worse row"]
+    assert (ended.batch.completed, ended.batch.failed) == (1, 1)
+
+
+async def test_ended_batch_can_be_watched_again_after_a_retry(rig: Rig) -> None:
+    batch_id = await rig.new_batch(2)
+    for claim in await rig.claim(2, queues=["counting"]):
+        await rig.fail(claim)
+    before = await rig.stream(pb.WatchTarget(batch_id=batch_id)).skip_to("completed")
+
+    await rig.jobs.Retry(pb.RetryRequest(batch_id=batch_id))
+
+    stream = rig.stream(pb.WatchTarget(batch_id=batch_id, known_version=before.batch.version))
+    snapshot = await stream.kind("snapshot")
+    assert not snapshot.batches[0].HasField("end_time")
+    for claim in await rig.claim(2, queues=["counting"]):
+        await rig.finish(claim)
+    assert (await stream.skip_to("completed")).batch.completed == 2

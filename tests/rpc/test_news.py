@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobsvc.model.job import CancelStatus, Job, Priority, Progress
 from jobsvc.model.lifecycle import JobState
 from jobsvc.rpc.views import JobWriter
+from jobsvc.rpc.watch.feeds import JobFeed
 from jobsvc.rpc.watch.news import JobTrack, Told, job_news
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
@@ -152,3 +153,16 @@ def test_end_is_told_although_redis_counts_from_a_lower_version() -> None:
     [event] = events(job_news(track, told))
 
     assert event.state_change.state == common_pb2.JOB_STATE_COMPLETED
+
+
+def test_end_before_a_retry_is_not_told_as_the_end_after_it() -> None:
+    feed = JobFeed("j", WRITER, lambda feed, urgent: None)
+    failed = replace(FIRST, version=5, state=JobState.FAILED)
+    feed.take_full(failed)
+    feed.track.take(failed)
+    assert feed.final is not None
+
+    feed.track.take(replace(FIRST, version=6))
+
+    assert feed.final is None
+    assert not feed.ended

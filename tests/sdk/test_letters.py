@@ -37,13 +37,17 @@ def test_failed_jobs_of_a_batch_are_retried_and_the_batch_goes_on(live: Client, 
     path = tmp_path / "gate"
     steps = [{"steps": [["ok", 1]]}, {"steps": [["fail_unless", str(path)]]}]
     batch = live.map("test.do", steps, max_attempts=1)
-    batch.wait(timeout=30)
+    handle = batch.jobs[1]
+    assert handle.wait(timeout=30).state == "failed"
+    assert len(batch.results(timeout=30, return_exceptions=True)) == 2
     assert batch.status.counts["failed"] == 1
     path.touch()
 
     assert batch.retry_failed() == 1
 
     assert batch.results(timeout=30) == [1, "there"]
+    assert handle.result(timeout=30) == "there"
+    assert batch.jobs[1] is handle
 
 
 def test_dead_letters_are_listed_retried_and_cleared(live: Client, stack: Stack) -> None:
@@ -54,7 +58,7 @@ def test_dead_letters_are_listed_retried_and_cleared(live: Client, stack: Stack)
         job.wait(timeout=30)
     letters = live.dead_letters(error_code=mark, error_type="Fail", after=began)
 
-    assert {job.id for job in letters.list()} == {job.id for job in jobs}
+    assert {job.id for job in letters.list()} == {job.id for job in letters} == {job.id for job in jobs}
     assert len(letters.list(limit=2)) == 2
     assert live.dead_letters(error_code=mark, before=began).list() == []
     assert letters.retry(limit=1).requeued == 1
@@ -73,6 +77,31 @@ def test_old_jobs_of_a_queue_are_purged(live: Client) -> None:
     assert live.queue(queue).purge("scheduled") == 3
     with pytest.raises(ParamError, match="name at least one"):
         live.queue(queue).purge()
+
+
+def test_whoever_waits_for_a_purged_job_is_told(live: Client) -> None:
+    queue = f"q-{uuid.uuid4().hex[:8]}"
+    job = do(live, ["ok"], queue=queue, delay=3600)
+    told = threading.Event()
+    job.add_done_callback(lambda _: told.set())
+
+    assert live.queue(queue).purge("scheduled") == 1
+
+    assert told.wait(20)
+    with pytest.raises(NotFound):
+        job.result(timeout=20)
+
+
+def test_cleanup_takes_old_jobs_of_all_queues_and_leaves_dead_letters(live: Client) -> None:
+    queue = f"q-{uuid.uuid4().hex[:8]}"
+    do(live, ["ok"], queue=queue, delay=3600).cancel()
+    do(live, ["ok"], queue=queue, delay=3600)
+
+    assert live.cleanup(queue, older_than=timedelta(hours=1)) == 0
+    assert live.cleanup(older_than=timedelta(days=300)) == 0
+    assert live.cleanup(queue, older_than=0) == 1
+    with pytest.raises(NotFound, match="no queue"):
+        live.cleanup("nobody", older_than=60)
 
 
 def test_time_without_a_zone_is_refused(live: Client) -> None:

@@ -240,3 +240,15 @@ def test_versions_never_go_backwards_whatever_the_order(history: list[Any], dire
             assert all(status.version >= seen for status in news.statuses.values())
         assert tracker.version(JOB) >= seen
         seen = tracker.version(JOB)
+
+
+def test_job_of_a_batch_that_is_queued_again_has_no_end() -> None:
+    tracker = Tracker()
+    tracker.apply(message(snapshot()), {BATCH})
+    tracker.apply(message(move(2, PROCESSING, attempt=1)), {BATCH})
+    tracker.apply(message(move(3, FAILED, attempt=1)), {BATCH})
+    assert job_of(tracker).end_time is not None
+
+    tracker.apply(message(move(4, QUEUED, attempt=1)), {BATCH})
+
+    assert (job_of(tracker).state, job_of(tracker).end_time) == ("queued", None)

@@ -38,6 +38,32 @@ def test_retried_job_runs_again_with_its_history(bench: Bench, reset: bool) -> N
     assert bench.job("a").state is JobState.COMPLETED
 
 
+def test_request_queues_no_job_twice_whatever_becomes_of_it(bench: Bench) -> None:
+    for name in "abc":
+        bench.submit(name, max_attempts=1)
+    fail(bench, "a", "b", "c")
+    call = calls.retry(["a", "b", "a", "nobody"], request_id="r")
+
+    first, second = bench.twice(call)
+    fail(bench, "a", "b")
+
+    assert first == second == bench.run(call) == ["requeued", "requeued", "requeued", "missing"]
+    assert bench.run(calls.retried_by(bench.keys, "r")) == 2
+    assert (bench.state("a"), bench.state("b")) == (JobState.FAILED, JobState.FAILED)
+    assert bench.run(calls.retry(["a"], request_id="another")) == ["requeued"]
+    assert 0 < bench.redis.pttl(bench.keys.part("r", "retrying")) <= calls.REQUEST_MEMORY_MS
+    bench.check()
+
+
+def test_request_queues_no_more_than_it_may_over_all_its_calls(bench: Bench) -> None:
+    for name in "abc":
+        bench.submit(name)
+    fail(bench, "a", "b", "c")
+
+    assert bench.run(calls.retry(["a"], request_id="r", most=2)) == ["requeued"]
+    assert bench.run(calls.retry(["b", "c"], request_id="r", most=2)) == ["requeued", "skipped"]
+
+
 def test_only_failed_jobs_are_retried(bench: Bench) -> None:
     for name in "abc":
         bench.submit(name)

@@ -109,15 +109,25 @@ class JobFeed(Feed):
     """One job.
 
     Attributes:
-        final: Its completion message, encoded, once it was read in full after its end.
-        wants_final: Somebody waits for that.
+        wants_final: Somebody waits for its completion message.
     """
 
     def __init__(self, target_id: str, writer: JobWriter, mark: Mark) -> None:
         super().__init__(target_id, writer, mark)
         self.track = JobTrack(target_id, writer)
-        self.final: bytes | None = None
         self.wants_final = False
+        self._final: tuple[int, bytes] | None = None
+
+    @property
+    def final(self) -> bytes | None:
+        """Its completion message, encoded, once it was read in full after its end.
+
+        The one of an end before it was queued again counts no more.
+        """
+        record = self.track.record
+        if self._final is None or record is None or record.version != self._final[0]:
+            return None
+        return self._final[1]
 
     def _hear(self, job_id: str, version: int, state: JobState) -> None:
         if job_id == self.id:
@@ -137,7 +147,7 @@ class JobFeed(Feed):
         if job.state.terminal:
             event = pb.StreamEvent()
             self._writer.fill(event.completed.job, job, full=True)
-            self.final = event_part(event)
+            self._final = job.version, event_part(event)
             self.wants_final = False
 
     def after_gap(self) -> None:
@@ -198,6 +208,7 @@ class BatchFeed(Feed):
     def _hear(self, job_id: str, version: int, state: JobState) -> None:
         moved = job_id not in self._running
         urgent = False
+        self.failed.pop(job_id, None)  # it may have been queued again, and fail with something else
         if state is JobState.PROCESSING:
             self._running[job_id] = None
             if self.example is None:
@@ -266,8 +277,8 @@ class BatchFeed(Feed):
         self.example = None
         for track in self.jobs.values():
             track.forget_announcements()
-            if track.record is None or not track.record.state.terminal:
-                self._dirty.add(track.id)
+            if track.record is None or track.record.state not in (JobState.COMPLETED, JobState.CANCELLED):
+                self._dirty.add(track.id)  # also failed ones: they may have been queued again
         super().after_gap()
 
     @property

@@ -19,6 +19,7 @@ from jobsvc.store.calls.letters import oldest as oldest
 from jobsvc.store.calls.letters import remember_answer as remember_answer
 from jobsvc.store.calls.letters import remembered_answer as remembered_answer
 from jobsvc.store.calls.letters import remove as remove
+from jobsvc.store.calls.letters import retried_by as retried_by
 from jobsvc.store.calls.letters import retry as retry
 from jobsvc.store.calls.queues import configure as configure
 from jobsvc.store.calls.queues import pause as pause

@@ -16,13 +16,24 @@ from jobsvc.store.keys import Keys
 from jobsvc.store.scripts import load
 
 
-def retry(job_ids: Sequence[str], *, reset: bool = False) -> Call[list[str]]:
+def retry(
+    job_ids: Sequence[str], *, reset: bool = False, request_id: str = "", most: int = 0
+) -> Call[list[str]]:
     """Queue failed jobs again, some hundreds at a time. Answers per job ``requeued``, ``skipped`` or ``missing``.
 
     Args:
         reset: Count their attempts from the beginning; otherwise each gets one more.
+        request_id: Names what this is a part of: it queues no job twice, however often it is sent, and a job that it
+            has queued is answered ``requeued`` again. Empty remembers nothing.
+        most: Of all jobs of the request; the others are skipped. 0 is no limit.
     """
-    return Call(load("retry"), ("1" if reset else "", *job_ids), strings)
+    words = ("1" if reset else "", request_id, most, REQUEST_MEMORY_MS, *job_ids)
+    return Call(load("retry"), words, strings)
+
+
+def retried_by(keys: Keys, request_id: str) -> Call[int]:
+    """How many jobs a request has queued again so far."""
+    return Call(None, ("GET", keys.part(request_id, "retrying")), lambda reply: int(reply or 0))
 
 
 def remove(job_ids: Sequence[str], state: JobState, *, min_age_ms: int = 0) -> Call[int]:
@@ -74,7 +85,7 @@ def oldest(
     return Call(None, words, parse)
 
 
-def remembered_answer(keys: Keys, request_id: str) -> Call[dict[str, int] | None]:
+def remembered_answer(keys: Keys, request_id: str) -> Call[dict[str, Any] | None]:
     """What a request that acted on dead letters was answered before."""
     words = ("GET", keys.part(request_id, "retried"))
     return Call(None, words, lambda reply: json.loads(reply) if reply else None)

@@ -1802,6 +1802,7 @@ class RetryResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     REQUEUED_COUNT_FIELD_NUMBER: _builtins.int
     SKIPPED_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_JOB_IDS_FIELD_NUMBER: _builtins.int
     requeued_count: _builtins.int
     """Jobs that were failed and are queued or scheduled now."""
     skipped_count: _builtins.int
@@ -1810,16 +1811,21 @@ class RetryResponse(_message.Message):
     def job(self) -> Global___Job:
         """Set when one job_id was given."""
 
+    @_builtins.property
+    def missing_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the ids that were given, those that do not exist or are not visible to the caller."""
+
     def __init__(
         self,
         *,
         job: Global___Job | None = ...,
         requeued_count: _builtins.int = ...,
         skipped_count: _builtins.int = ...,
+        missing_job_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "requeued_count", b"requeued_count", "skipped_count", b"skipped_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "missing_job_ids", b"missing_job_ids", "requeued_count", b"requeued_count", "skipped_count", b"skipped_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -180,7 +180,7 @@ class AsyncBatchCore(AsyncWatched[BatchStatus]):
         summary = await self._client._transport.retry(
             pb.RetryRequest(batch_id=self.id, reset_attempts=reset_attempts)
         )
-        self._jobs = None  # new handles: those of before have seen their end
+        await self._client._fill(self._jobs or (), again=True)
         await self.refresh()
         return summary.requeued
 

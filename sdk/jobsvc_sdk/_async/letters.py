@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from jobsvc_proto.v1 import queue_service_pb2 as queue_pb
-from jobsvc_sdk import _requests
+from jobsvc_sdk import _convert, _requests
 from jobsvc_sdk.tables import JobTable
 from jobsvc_sdk.values import RetrySummary
 
+from .handles import AsyncJob
 from .transport import LONG_CALL_TIMEOUT_S
 
 if TYPE_CHECKING:
     from .client import AsyncClientCore
 
+_PAGE = 200
+
 
 class AsyncDeadLetters:
-    """Failed jobs that are kept and match a filter. Nothing is asked before one of the methods is called."""
+    """Failed jobs that are kept and match a filter. Nothing is asked before they are iterated over or acted on."""
 
     def __init__(self, client: AsyncClientCore, wanted: pb.DeadLetterFilter) -> None:
         self._client = client
         self._wanted = wanted
 
+    def __aiter__(self) -> AsyncIterator[AsyncJob]:
+        return self._walk()
+
+    async def _walk(self) -> AsyncIterator[AsyncJob]:
+        """Iterate over them, the newest first, page by page."""
+        wanted, token, transport = self._wanted, "", self._client._transport
+        condition = _requests.list_filter(
+            state="failed", queue=wanted.queue or None, job_type=wanted.job_type or None
+        )
+        while True:
+            request = pb.ListRequest(
+                filter=condition, page_size=_PAGE, page_token=token, view=pb.JOB_VIEW_BASIC
+            )
+            answer = await transport.call(lambda: transport.jobs.List, request, doing="List")
+            for message in answer.jobs:
+                status = _convert.job(message, full=False)
+                if _requests.is_wanted(wanted, status):
+                    yield AsyncJob(self._client, status)
+            token = answer.next_page_token
+            if not token:
+                return
+
     async def list(self, limit: int | None = 100) -> JobTable:
-        """List them, the newest first.
+        """List them, the newest first; iterating over this object gives them one by one.
 
         Args:
             limit: At most so many; None means all.
         """
-        wanted, found = self._wanted, JobTable()
-        jobs = await self._client.jobs(
-            state="failed", queue=wanted.queue or None, job_type=wanted.job_type or None, limit=None
-        )
-        for job in jobs:
-            if _requests.is_wanted(wanted, job.last_status):
-                found.append(job)
-                if len(found) == limit:
-                    break
+        found = JobTable()
+        async for job in self:
+            if limit is not None and len(found) >= limit:
+                break
+            found.append(job)
         return found
 
     async def retry(self, *, limit: int = 0, reset_attempts: bool = False) -> RetrySummary:

@@ -123,7 +123,7 @@ class AsyncQueue:
         """
         request = pb.PurgeQueueRequest(name=self.name, states=_requests.state_numbers(states))
         if older_than is not None:
-            request.older_than.CopyFrom(_requests.span(older_than, "older_than"))
+            request.older_than.CopyFrom(_requests.span(older_than, "older_than", zero=True))
         answer = await self._transport.call(
             lambda: self._transport.queues.PurgeQueue,
             request,

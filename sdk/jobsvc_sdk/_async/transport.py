@@ -169,7 +169,11 @@ class AsyncTransport:
         answer = await self.call(
             lambda: self.jobs.Retry, request, doing="Retry", timeout_s=LONG_CALL_TIMEOUT_S
         )
-        return RetrySummary(requeued=answer.requeued_count, skipped=answer.skipped_count)
+        return RetrySummary(
+            requeued=answer.requeued_count,
+            skipped=answer.skipped_count,
+            missing=tuple(answer.missing_job_ids),
+        )
 
     async def batch_status(self, batch_id: str) -> BatchStatus:
         """Return the counts of a batch as they are now: the first message of a stream has them.

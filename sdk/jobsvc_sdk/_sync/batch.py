@@ -177,7 +177,7 @@ class BatchCore(Watched[BatchStatus]):
         summary = self._client._transport.retry(
             pb.RetryRequest(batch_id=self.id, reset_attempts=reset_attempts)
         )
-        self._jobs = None  # new handles: those of before have seen their end
+        self._client._fill(self._jobs or (), again=True)
         self.refresh()
         return summary.requeued
 

@@ -331,9 +331,14 @@ class ClientCore(Operations):
 
         Args:
             jobs: Handles that take what comes.
-            again: Also ask for jobs that had not ended when they were last heard of.
+            again: Also ask for jobs that had failed when they were last heard of: they may have been queued again.
         """
-        wanted = [job for job in jobs if not job.last_status.full or (again and not job.last_status.terminal)]
+        wanted = [
+            job
+            for job in jobs
+            if not (job.last_status.full and job.last_status.terminal)
+            or (again and job.last_status.state == "failed")
+        ]
         start, size = 0, _FULL_AT_ONCE
         while start < len(wanted):
             some = {job.id: job for job in wanted[start : start + size]}

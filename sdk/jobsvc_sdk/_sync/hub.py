@@ -118,6 +118,8 @@ class Hub:
             if self._closed:
                 raise RuntimeError("this client is closed; connect() makes a new one")
             status = self.tracker.get(key)
+            if status is not None and known is not None and known.version > status.version:
+                status = known  # it had failed, and was queued again
             if status is None or not status.terminal:
                 if known is not None:
                     self.tracker.learn(known)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
@@ -70,6 +71,30 @@ class Operations:
         """
         request = admin_pb.DrainWorkerRequest(worker_id=worker_id, reason=reason)
         self._transport.call(lambda: self._transport.admin.DrainWorker, request, doing="DrainWorker")
+
+    def cleanup(
+        self,
+        queue: str | None = None,
+        *,
+        older_than: Span,
+        states: Sequence[str] = ("completed", "cancelled"),
+    ) -> int:
+        """Remove jobs that ended long ago, before their retention ends, and return how many that were.
+
+        Args:
+            queue: Of which queue; None means all.
+            older_than: Since their end; a timedelta or seconds.
+            states: Which. Failed jobs, the dead letters, stay unless they are named.
+
+        Raises:
+            ParamError: No state was given, or one that is none.
+            NotFound: There is no such queue.
+        """
+        names = [one.name for one in self.queues()] if queue is None else [queue]
+        removed = 0
+        for name in names:
+            removed += self.queue(name).purge(*states, older_than=older_than)
+        return removed
 
     def dead_letters(
         self,

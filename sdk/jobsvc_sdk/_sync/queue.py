@@ -124,7 +124,7 @@ class Queue:
         """
         request = pb.PurgeQueueRequest(name=self.name, states=_requests.state_numbers(states))
         if older_than is not None:
-            request.older_than.CopyFrom(_requests.span(older_than, "older_than"))
+            request.older_than.CopyFrom(_requests.span(older_than, "older_than", zero=True))
         answer = self._transport.call(
             lambda: self._transport.queues.PurgeQueue,
             request,

@@ -168,7 +168,11 @@ class Transport:
         """Queue failed jobs again. Named, so that a repeat after a lost answer changes nothing."""
         request.request_id = _requests.new_request_id()
         answer = self.call(lambda: self.jobs.Retry, request, doing="Retry", timeout_s=LONG_CALL_TIMEOUT_S)
-        return RetrySummary(requeued=answer.requeued_count, skipped=answer.skipped_count)
+        return RetrySummary(
+            requeued=answer.requeued_count,
+            skipped=answer.skipped_count,
+            missing=tuple(answer.missing_job_ids),
+        )
 
     def batch_status(self, batch_id: str) -> BatchStatus:
         """Return the counts of a batch as they are now: the first message of a stream has them.
