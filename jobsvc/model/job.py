@@ -144,6 +144,7 @@ class NewJob:
         priority: Order within the queue.
         delay_ms: Milliseconds from now before it may start; 0 for at once.
         not_before_ms: Instant before which it may not start; 0 for none.
+        expire_ms: Instant by which it must have started, or is cancelled; 0 for none.
         max_attempts: Overrides the handler's limit of attempts; 0 takes the handler's.
         timeout_ms: Overrides the handler's limit for one attempt; 0 takes the handler's.
         retry: Overrides the handler's back-off; ``None`` takes the handler's.
@@ -160,6 +161,7 @@ class NewJob:
     priority: Priority = Priority.MEDIUM
     delay_ms: int = 0
     not_before_ms: int = 0
+    expire_ms: int = 0
     max_attempts: int = 0
     timeout_ms: int = 0
     max_lost_attempts: int = 0
@@ -188,6 +190,7 @@ class Job:
     start_ms: int = 0
     end_ms: int = 0
     due_ms: int = 0
+    expire_ms: int = 0
     attempt: int = 0
     lost_attempts: int = 0
     snoozes: int = 0

@@ -292,6 +292,7 @@ def _fill_job_spec(spec: job_service_pb2.JobSpec, job: Job, template: job_servic
     )
     if job.state is JobState.SCHEDULED or not job.attempt:
         set_time(spec.not_before_time, job.due_ms)
+    set_time(spec.start_deadline_time, job.expire_ms)
 
 
 def _fill_cancel(message: job_service_pb2.CancelRequestStatus, cancel: CancelStatus) -> None:

@@ -13,9 +13,7 @@ from jobsvc_proto.v1 import queue_service_pb2 as queue_pb
 
 LATER: Mapping[type[Message], frozenset[str]] = {
     pb.SubmitRequest: frozenset({"dedup"}),
-    pb.JobSpec: frozenset(
-        {"start_deadline_time", "depends_on", "parent_job_id", "group", "rate_limit_key", "rate_limit_weight"}
-    ),
+    pb.JobSpec: frozenset({"depends_on", "parent_job_id", "group", "rate_limit_key", "rate_limit_weight"}),
     common_pb2.Payload: frozenset({"data", "blob", "encodings"}),
     pb.SubmitBatchRequest: frozenset({"stagger", "failure_threshold", "callback"}),
     pb.WatchTarget: frozenset({"parent_job_id", "filter"}),

@@ -22,8 +22,8 @@ from jobsvc.rpc.policies import DAY_MS, Problems, read_policy, read_span
 from jobsvc.rpc.status import cut
 from jobsvc_proto.v1 import job_service_pb2 as pb
 
-MAX_AHEAD_MS = 366 * DAY_MS
-"""Latest start, from now."""
+MAX_AHEAD_MS = 2_900_000 * DAY_MS
+"""Longest delay: that far no year has five digits yet."""
 
 MAX_TIMEOUT_MS = 30 * DAY_MS
 MAX_NAME = 128
@@ -160,7 +160,7 @@ def _new_job(
     problems: Problems,
     now_ms: int,
 ) -> NewJob:
-    delay_ms, not_before_ms = _start(spec, problems, now_ms)
+    delay_ms, not_before_ms = _start(spec, problems)
     max_attempts, max_lost, retry = read_policy(spec, problems)
     timeout_ms = 0
     if spec.HasField("attempt_timeout"):
@@ -175,6 +175,7 @@ def _new_job(
         priority=_priority(spec, problems) or known.type.priority,
         delay_ms=delay_ms,
         not_before_ms=not_before_ms,
+        expire_ms=_deadline(spec, problems, now_ms, max(not_before_ms, now_ms + delay_ms)),
         max_attempts=max_attempts,
         timeout_ms=timeout_ms,
         max_lost_attempts=max_lost or known.type.retry.max_lost_attempts,
@@ -198,22 +199,31 @@ def _priority(spec: pb.JobSpec, problems: Problems) -> Priority | None:
     return priority
 
 
-def _start(spec: pb.JobSpec, problems: Problems, now_ms: int) -> tuple[int, int]:
+def _start(spec: pb.JobSpec, problems: Problems) -> tuple[int, int]:
     """Return (delay in ms, instant in ms), at most one of which is set."""
     which = spec.WhichOneof("earliest_start")
     if which == "delay":
         return read_span(spec.delay, "spec.delay", problems, 0, MAX_AHEAD_MS), 0
     if which == "not_before_time":
-        return 0, _instant(spec.not_before_time, "spec.not_before_time", problems, now_ms)
+        return 0, _instant(spec.not_before_time, "spec.not_before_time", problems)
     return 0, 0
 
 
-def _instant(instant: Timestamp, field: str, problems: Problems, now_ms: int) -> int:
-    ms = instant.seconds * 1_000 + instant.nanos // 1_000_000
+def _deadline(spec: pb.JobSpec, problems: Problems, now_ms: int, start_ms: int) -> int:
+    """Return the instant by which the job must have started, 0 for none."""
+    field = "spec.start_deadline_time"
+    if not spec.HasField("start_deadline_time"):
+        return 0
+    ms = _instant(spec.start_deadline_time, field, problems)
+    if ms and ms <= now_ms:
+        problems.append(Violation(field, "has passed already: the job would never start"))
+    elif ms and ms <= start_ms:
+        problems.append(Violation(field, "is not after the earliest start: the job would never start"))
+    return ms
+
+
+def _instant(instant: Timestamp, field: str, problems: Problems) -> int:
     if instant.seconds not in _YEAR_1970_TO_9999_S or not 0 <= instant.nanos < 10**9:
         problems.append(Violation(field, "is not an instant between 1970 and 9999"))
-    elif ms > now_ms + MAX_AHEAD_MS:
-        problems.append(Violation(field, f"is more than {MAX_AHEAD_MS // DAY_MS} days away"))
-    else:
-        return ms
-    return 0
+        return 0
+    return max(1, instant.seconds * 1_000 + instant.nanos // 1_000_000)

@@ -111,3 +111,4 @@ def fill_new_job(
     )
     if scheduled:
         set_time(spec.not_before_time, due_ms)
+    set_time(spec.start_deadline_time, new.expire_ms)

@@ -108,6 +108,11 @@ def _load_cancel(text: str | None, number: Mapping[str, int]) -> CancelStatus | 
     )
 
 
+EXPIRED = JobError(
+    ErrorCategory.CANCELLED, message="it had not started by its start deadline", code="EXPIRED"
+)
+
+
 def load_job(job_id: str, parts: Sequence[Any]) -> Job:
     """Read a job as ``read.lua`` returns it."""
     record = pairs(parts[0])
@@ -116,6 +121,8 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
     spec = json.loads(spec_text) if spec_text else {}
     state = JobState(record["state"])
     error = load_attempt(last_attempt).error if last_attempt and state is not JobState.COMPLETED else None
+    if "expired" in record:
+        error = EXPIRED
     return Job(
         id=job_id,
         type=record["type"],
@@ -127,6 +134,7 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
         start_ms=number["start_ms"],
         end_ms=number["end_ms"],
         due_ms=number["due_ms"],
+        expire_ms=number["expire_ms"],
         attempt=number["attempt"],
         lost_attempts=number["lost"],
         snoozes=number["snoozed"],
@@ -154,6 +162,7 @@ _NUMBERS = (
     "start_ms",
     "end_ms",
     "due_ms",
+    "expire_ms",
     "attempt",
     "lost",
     "snoozed",

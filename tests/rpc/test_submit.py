@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.model.job import Priority
 from jobsvc.model.retry import RetryPolicy
 from jobsvc.store import calls
+from jobsvc.store.calls import Call
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from tests.rpc.rig import JOB_TYPE, Rig, refusal, spec
@@ -211,9 +212,14 @@ async def test_submit_names_all_wrong_fields_at_once(rig: Rig) -> None:
     ("options", "field"),
     [
         ({"delay": Duration(seconds=-1)}, "spec.delay"),
-        ({"delay": Duration(seconds=400 * 86_400)}, "spec.delay"),
+        ({"delay": Duration(seconds=3_000_000 * 86_400)}, "spec.delay"),
+        ({"start_deadline_time": Timestamp(seconds=1)}, "spec.start_deadline_time"),
+        (
+            {"start_deadline_time": Timestamp(seconds=4_000_000_000), "delay": Duration(seconds=10**10)},
+            "spec.start_deadline_time",
+        ),
         ({"not_before_time": Timestamp(seconds=-5)}, "spec.not_before_time"),
-        ({"not_before_time": Timestamp(seconds=250_000_000_000)}, "spec.not_before_time"),
+        ({"not_before_time": Timestamp(seconds=253_402_300_800)}, "spec.not_before_time"),
         ({"attempt_timeout": Duration()}, "spec.attempt_timeout"),
         ({"attempt_timeout": Duration(seconds=-3, nanos=-5)}, "spec.attempt_timeout"),
         ({"retry_policy": common_pb2.RetryPolicy(max_attempts=-1)}, "spec.retry_policy.max_attempts"),
@@ -317,7 +323,6 @@ async def test_submit_validate_only_checks_and_queues_nothing(rig: Rig) -> None:
         (pb.SubmitRequest(spec=spec(), dedup=pb.Dedup(key="k")), "dedup"),
         (pb.SubmitRequest(spec=spec(depends_on=[pb.Dependency(job_id="x")])), "spec.depends_on"),
         (pb.SubmitRequest(spec=spec(parent_job_id="x")), "spec.parent_job_id"),
-        (pb.SubmitRequest(spec=spec(start_deadline_time=Timestamp(seconds=1))), "spec.start_deadline_time"),
         (pb.SubmitRequest(spec=spec(group="g")), "spec.group"),
         (pb.SubmitRequest(spec=spec(rate_limit_key="k")), "spec.rate_limit_key"),
         (pb.SubmitRequest(spec=spec(rate_limit_weight=2)), "spec.rate_limit_weight"),
@@ -351,3 +356,29 @@ async def test_submit_with_a_broken_published_schema_leaves_the_check_to_the_wor
     await rig.publish(replace(JOB_TYPE, name="test.broken", arguments_schema='{"type": "nonsense"}'))
 
     assert (await rig.submit({"anything": 1}, job_type="test.broken")).job.job_id
+
+
+async def test_start_may_be_as_far_away_as_wanted(rig: Rig) -> None:
+    far = Timestamp(seconds=250_000_000_000)
+
+    at = await rig.submit(not_before_time=far)
+    after = await rig.submit(delay=Duration(seconds=100 * 366 * 86_400))
+
+    assert (await rig.get(at.job.job_id)).spec.not_before_time == far
+    assert (await rig.get(after.job.job_id)).state == common_pb2.JOB_STATE_SCHEDULED
+
+
+async def test_job_that_did_not_start_by_its_deadline_is_cancelled_as_expired(rig: Rig) -> None:
+    soon = Timestamp()
+    soon.FromMilliseconds(await rig.run(calls.clock()) + 60_000)
+    answer = await rig.submit(start_deadline_time=soon)
+    assert answer.job.spec.start_deadline_time == soon
+    key = rig.store.keys.queue("counting", "deadlines")
+    await rig.run(Call(None, ("ZADD", key, 1, answer.job.job_id), lambda reply: reply))  # as if it were later
+
+    await rig.run(calls.sweep())
+
+    job = await rig.get(answer.job.job_id)
+    assert job.state == common_pb2.JOB_STATE_CANCELLED
+    assert (job.error.category, job.error.code) == (common_pb2.JobError.CATEGORY_CANCELLED, "EXPIRED")
+    assert "start deadline" in job.error.message

@@ -48,7 +48,13 @@ def _places(
         for place in PLACES.values():
             for job_id in redis.zrange(f"{tag}:queue:{queue}:{place}", 0, -1):
                 found.setdefault(job_id, []).append((queue, place))
-    problems = [
+    problems = []
+    for queue in redis.smembers(f"{tag}:queues"):
+        for job_id in redis.zrange(f"{tag}:queue:{queue}:deadlines", 0, -1):
+            job = jobs.get(job_id, {})
+            if job.get("state") not in ("queued", "scheduled") or "expire_ms" not in job:
+                problems.append(f"{job_id} has a start deadline in {queue} and does not wait")
+    problems += [
         f"{job_id} is in {places} and has no record" for job_id, places in found.items() if job_id not in jobs
     ]
     for job_id, job in jobs.items():

@@ -66,6 +66,7 @@ def submit(job: NewJob) -> Call[Submitted]:
             job.timeout_ms,
             records.dump_spec(job),
             "1" if job.from_request_id else "",
+            job.expire_ms,
         ),
         read,
     )
@@ -118,6 +119,7 @@ def _stage_words(batch_id: str, jobs: Sequence[tuple[int, NewJob]]) -> list[Argu
             job.max_lost_attempts,
             job.timeout_ms,
             records.dump_spec(job),
+            job.expire_ms,
         )
         number = templates.setdefault(template, len(templates) + 1)
         items += (index, number, "" if job.id == f"{batch_id}.{index}" else job.id, job.arguments)

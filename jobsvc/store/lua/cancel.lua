@@ -9,7 +9,7 @@ Events control, watch:<id>, watch:<batch> ]]
 local answer = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local r = redis.call('HMGET', job_key(id), 'state', 'version', 'queue', 'batch', 'token', 'cancel_ms')
+  local r = redis.call('HMGET', job_key(id), 'state', 'version', 'queue', 'batch', 'token', 'cancel_ms', 'expire_ms')
   local state = r[1]
   if not state or staged(r[4]) then
     answer[#answer + 1] = 'missing'
@@ -26,6 +26,7 @@ for i = 2, #ARGV do
   else
     redis.call('ZREM', queue_key(r[3], 'ready'), id)
     redis.call('ZREM', queue_key(r[3], 'scheduled'), id)
+    if r[7] then redis.call('ZREM', queue_key(r[3], 'deadlines'), id) end
     redis.call('HSET', job_key(id), 'cancel_ms', now)
     redis.call('SET', part_key(id, 'cancel'), ARGV[1])
     close_job(id, r[3], 'cancelled', r[2] + 1, r[4])

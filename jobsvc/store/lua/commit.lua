@@ -17,8 +17,8 @@ if not b[1] then return { 0, tonumber(b[2]), tonumber(b[3]) } end
 local total, counts, more = 0, { ready = 0, scheduled = 0 }, {}
 local staged_places = redis.call('SMEMBERS', places)
 for _, place in ipairs(staged_places) do
-  local queue = string.match(place, '^(.*):%a+$')
-  more[queue] = (more[queue] or 0) + redis.call('ZCARD', places .. '/' .. place)
+  local queue, line = string.match(place, '^(.*):(%a+)$')
+  if counts[line] then more[queue] = (more[queue] or 0) + redis.call('ZCARD', places .. '/' .. place) end
 end
 for queue, count in pairs(more) do
   local full = queue_full(queue, count)
@@ -36,8 +36,10 @@ for _, place in ipairs(staged_places) do
       members = {}
     end
   end
-  counts[line] = counts[line] + #staged / 2
-  total = total + #staged / 2
+  if counts[line] then
+    counts[line] = counts[line] + #staged / 2
+    total = total + #staged / 2
+  end
   redis.call('DEL', places .. '/' .. place)
   redis.call('SADD', QUEUES, queue)
   wake(queue)

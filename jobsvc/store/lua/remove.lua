@@ -19,6 +19,7 @@ for i = 4, #ARGV do
     answer[#answer + 1] = 0
   else
     redis.call('ZREM', queue_key(r[3], PLACES[state]), id)
+    if waits then redis.call('ZREM', queue_key(r[3], 'deadlines'), id) end
     if r[4] and state == 'failed' then redis.call('LREM', batch_part(r[4], 'failures'), 0, id) end
     if waits then moved(id, r[2] + 1, state, 'cancelled', r[4]) else announce(id, r[2] + 1, state, r[4]) end
     forget_job(id, r[4], r[7], r[5], ARGV[3])

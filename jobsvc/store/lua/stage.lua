@@ -2,7 +2,8 @@
 KEYS 1 tag of the shard
 ARGV 1 batch id, 2 size of the batch, 3 fingerprint of the batch, 4 spec of the batch (JSON), 5 from_request ('1' or ''),
      6 number of templates, 7 number of jobs,
-     then per template: type, queue, priority, delay_ms, not_before_ms, max_attempts, max_lost_attempts, timeout_ms, spec (JSON or ''),
+     then per template: type, queue, priority, delay_ms, not_before_ms, max_attempts, max_lost_attempts, timeout_ms,
+     spec (JSON or ''), expire_ms (start deadline or 0),
      then per job: index, template (from 1), id ('' for <batch>.<index>), arguments (JSON)
 Returns {committed already (1 | 0), index of each job whose id is taken ...}
 Errors ID_CONFLICT when the batch id is taken by a batch with other content; OOM at the memory limit
@@ -22,12 +23,13 @@ redis.call('ZADD', P .. ':staging', now, batch)
 local templates, at = {}, 8
 for i = 1, tonumber(ARGV[6]) do
   local t = {}
-  for j = 0, 8 do t[j + 1] = ARGV[at + j] end
+  for j = 0, 9 do t[j + 1] = ARGV[at + j] end
   t.record = { 'version', 1, 'type', t[1], 'queue', t[2], 'priority', t[3], 'create_ms', now, 'batch', batch }
   if t[6] ~= '0' then t.record[#t.record + 1] = 'max_attempts'; t.record[#t.record + 1] = t[6] end
   if t[7] ~= '0' then t.record[#t.record + 1] = 'max_lost'; t.record[#t.record + 1] = t[7] end
   if t[8] ~= '0' then t.record[#t.record + 1] = 'timeout_ms'; t.record[#t.record + 1] = t[8] end
   if t[9] ~= '' then t.record[#t.record + 1] = 'spec'; t.record[#t.record + 1] = '1' end
+  if t[10] ~= '0' then t.record[#t.record + 1] = 'expire_ms'; t.record[#t.record + 1] = t[10] end
   t.due_ms = math.max(tonumber(t[4]) > 0 and now + t[4] or 0, tonumber(t[5]))
   t.record[#t.record + 1] = 'state'
   if t.due_ms > now then
@@ -40,9 +42,15 @@ for i = 1, tonumber(ARGV[6]) do
     t.head_start_ms = HEAD_START[t[3]] or 0
   end
   templates[i] = t
-  at = at + 9
+  at = at + 10
 end
 local answer, places = { 0 }, {}
+local function put(place, score, id)
+  local members = places[place] or {}
+  places[place] = members
+  members[#members + 1] = score
+  members[#members + 1] = id
+end
 for i = 1, tonumber(ARGV[7]) do
   local index, t, id = ARGV[at], templates[tonumber(ARGV[at + 1])], ARGV[at + 2]
   if id ~= '' then redis.call('HSET', named, index, id) else id = batch .. '.' .. index end
@@ -55,11 +63,9 @@ for i = 1, tonumber(ARGV[7]) do
     redis.call('HSET', key, unpack(t.record))
     redis.call('SET', part_key(id, 'arguments'), ARGV[at + 3])
     if t[9] ~= '' then redis.call('SET', part_key(id, 'spec'), t[9]) end
-    local place = places[t.place] or {}
-    places[t.place] = place
+    if t[10] ~= '0' then put(t[2] .. ':deadlines', t[10], id) end
     -- a ready job gets its place in the line when the batch is committed: until then only what follows from its index
-    place[#place + 1] = t.head_start_ms and (index / 4096 - t.head_start_ms) or t.due_ms
-    place[#place + 1] = id
+    put(t.place, t.head_start_ms and (index / 4096 - t.head_start_ms) or t.due_ms, id)
   end
   at = at + 4
 end

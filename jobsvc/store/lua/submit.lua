@@ -1,7 +1,7 @@
 --[[ submit: add one job.
 KEYS 1 tag of the shard
 ARGV 1 id, 2 type, 3 queue, 4 arguments (JSON), 5 priority (10..40), 6 delay_ms, 7 not_before_ms, 8 max_attempts,
-     9 max_lost_attempts, 10 timeout_ms, 11 spec (JSON or ''), 12 from_request ('1' or '')
+     9 max_lost_attempts, 10 timeout_ms, 11 spec (JSON or ''), 12 from_request ('1' or ''), 13 expire_ms: start deadline or 0
 Returns {created (1 | 0), state, version, create_ms, due_ms}; a job that exists with the same type and arguments is
      returned, not added again
 Errors ID_CONFLICT when the id is taken by a job of another type or with other arguments, or by a batch that is only
@@ -22,7 +22,8 @@ local full = queue_full(queue, 1)
 if full then return redis.error_reply('QUEUE_FULL ' .. queue .. ' ' .. full) end
 local due_ms = math.max(tonumber(ARGV[6]) > 0 and now + ARGV[6] or 0, tonumber(ARGV[7]))
 local record = { 'type', type, 'queue', queue, 'priority', ARGV[5], 'create_ms', now }
-for field, value in pairs({ max_attempts = ARGV[8], max_lost = ARGV[9], timeout_ms = ARGV[10] }) do
+for field, value in pairs({ max_attempts = ARGV[8], max_lost = ARGV[9], timeout_ms = ARGV[10],
+  expire_ms = ARGV[13] }) do
   if value ~= '0' then record[#record + 1] = field; record[#record + 1] = value end
 end
 if ARGV[11] ~= '' then
@@ -33,6 +34,7 @@ if ARGV[12] ~= '' then record[#record + 1] = 'request'; record[#record + 1] = '1
 redis.call('HSET', key, unpack(record))
 redis.call('SET', part_key(id, 'arguments'), ARGV[4])
 redis.call('SADD', QUEUES, queue)
+if ARGV[13] ~= '0' then redis.call('ZADD', queue_key(queue, 'deadlines'), ARGV[13], id) end
 local state = 'queued'
 if due_ms > now then
   state = 'scheduled'

@@ -1,4 +1,5 @@
---[[ sweep: what has to happen as time goes by: scheduled jobs become ready, expired leases are taken back.
+--[[ sweep: what has to happen as time goes by: scheduled jobs become ready, jobs whose start deadline has passed are
+     cancelled, expired leases are taken back.
 KEYS 1 tag of the shard
 ARGV 1 outage_ms: when nobody has swept for longer, Redis was away or its clock jumped, and all leases are moved on by
      the gap before anything is reaped; 2 max_lost_attempts unless the job has its own; 3 error of a job that was lost
@@ -36,12 +37,24 @@ local function reap(id, queue)
   reaped = reaped + 1
 end
 
+local function pass_deadline(id, queue)
+  local r = redis.call('HMGET', job_key(id), 'state', 'version', 'batch', 'attempt')
+  if (r[1] == 'queued' or r[1] == 'scheduled') and not r[4] then
+    expire(id, queue, r[1], r[2] + 1, r[3])
+  else
+    redis.call('ZREM', queue_key(queue, 'deadlines'), id)
+  end
+end
+
 for _, queue in ipairs(redis.call('SMEMBERS', QUEUES)) do
   local leases = queue_key(queue, 'leases')
   if gap > 0 then
     for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do redis.call('ZINCRBY', leases, gap, id) end
   end
   promoted = promoted + promote(queue)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', queue_key(queue, 'deadlines'), '-inf', now, 'LIMIT', 0, limit)) do
+    pass_deadline(id, queue)
+  end
   local ended = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, limit)
   for _, id in ipairs(ended) do reap(id, queue) end
   if #ended > 0 and redis.call('ZCARD', queue_key(queue, 'ready')) > 0 then wake(queue) end

@@ -140,11 +140,11 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def not_before_time(self) -> _timestamp_pb2.Timestamp:
-        """An instant; in the past means now. At most 366 days away."""
+        """An instant; in the past means now."""
 
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """A time from now, counted by the clock of Redis, so that the client's may be wrong. At most 366 days."""
+        """A time from now, counted by the clock of Redis, so that the client's may be wrong."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
@@ -154,7 +154,9 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def start_deadline_time(self) -> _timestamp_pb2.Timestamp:
-        """Cancel the job, as expired, if it has not started by then. Not available yet."""
+        """Cancel the job, as expired, if it has not started by then: it ends CANCELLED with error code EXPIRED, within a
+        second. Must be after the earliest start.
+        """
 
     @_builtins.property
     def retry_policy(self) -> _common_pb2.RetryPolicy:

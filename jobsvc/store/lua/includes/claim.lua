@@ -11,8 +11,12 @@ local HANDED = { 'token', 'type', 'queue', 'attempt', 'lost', 'batch', 'max_atte
 local function start(id, gate, worker, lease_ms, score)
   local key, queue = job_key(id), gate.queue
   local r = redis.call('HMGET', key, 'state', 'version', 'type', 'attempt', 'lost', 'batch', 'max_attempts', 'timeout_ms', 'spec',
-    'priority', 'spared')
+    'priority', 'spared', 'expire_ms')
   if r[1] ~= 'queued' then return nil end
+  if r[12] and not r[4] then
+    if tonumber(r[12]) <= now then expire(id, queue, 'queued', r[2] + 1, r[6]); return nil end
+    redis.call('ZREM', queue_key(queue, 'deadlines'), id)
+  end
   local version, attempt = r[2] + 1, (r[4] or 0) + 1
   redis.call('HSET', key, 'state', 'processing', 'version', version, 'token', version, 'attempt', attempt,
     'start_ms', now, 'worker', worker)

@@ -22,6 +22,15 @@ local function close_job(id, queue, state, version, batch, ran_ms)
   end
 end
 
+-- The start deadline of a job that waits has passed.
+local function expire(id, queue, state, version, batch)
+  redis.call('ZREM', queue_key(queue, 'deadlines'), id)
+  redis.call('ZREM', queue_key(queue, state == 'queued' and 'ready' or 'scheduled'), id)
+  redis.call('HSET', job_key(id), 'expired', '1')
+  close_job(id, queue, 'cancelled', version, batch)
+  moved(id, version, state, 'cancelled', batch)
+end
+
 -- A job that was claimed before (again) goes in front of those that became ready in the same millisecond.
 local function make_ready(id, queue, version, since_ms, priority, again)
   local head_start_ms = HEAD_START[priority] or 0
