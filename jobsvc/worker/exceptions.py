@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+MAX_WAIT_DAYS = 3_650
+
 
 class Cancelled(BaseException):
     """Somebody cancelled this job. Raised at a checkpoint; let it pass, after cleaning up.
@@ -31,6 +33,9 @@ class ApplicationError(Exception):
     """
 
     __module__ = "jobsvc"
+    # of the class, for those derived from it that do not call this __init__
+    code: str = ""
+    details: Any = None
 
     def __init__(self, message: str, *, code: str = "", details: Any = None) -> None:
         super().__init__(message)
@@ -55,6 +60,7 @@ class Retry(ApplicationError):
     """
 
     __module__ = "jobsvc"
+    after_ms: int | None = None
 
     def __init__(
         self,
@@ -79,6 +85,7 @@ class Snooze(Exception):
     """
 
     __module__ = "jobsvc"
+    after_ms: int = 0
 
     def __init__(self, after: timedelta | float, message: str = "") -> None:
         super().__init__(message)
@@ -86,4 +93,14 @@ class Snooze(Exception):
 
 
 def _ms(span: timedelta | float) -> int:
-    return max(0, round(span.total_seconds() * 1_000 if isinstance(span, timedelta) else span * 1_000))
+    """Milliseconds; what is negative has passed, and becomes 0.
+
+    Raises:
+        ValueError: It is no length of time, or is longer than anybody waits.
+    """
+    seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
+    if not seconds <= MAX_WAIT_DAYS * 86_400:  # NaN is refused as well
+        raise ValueError(
+            f"after is {span!r}; it must be a timedelta or seconds, at most {MAX_WAIT_DAYS} days"
+        )
+    return max(0, round(seconds * 1_000))

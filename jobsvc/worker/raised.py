@@ -12,7 +12,15 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from jobsvc.model.job import ErrorCategory, JobError
 from jobsvc.model.jsontext import JsonProblem, dump
-from jobsvc.worker.exceptions import ApplicationError, Cancelled, Fail, Retry, Snooze, TimeLimitExceeded
+from jobsvc.worker.exceptions import (
+    MAX_WAIT_DAYS,
+    ApplicationError,
+    Cancelled,
+    Fail,
+    Retry,
+    Snooze,
+    TimeLimitExceeded,
+)
 
 MAX_MESSAGE_LENGTH = 4_000
 MAX_TRACE_LENGTH = 32_000
@@ -77,7 +85,7 @@ def _after_ms(error: BaseException) -> int | None:
     if isinstance(error, Retry):
         return error.after_ms
     if isinstance(error, dramatiq.errors.Retry) and error.delay is not None:
-        return max(0, int(error.delay))
+        return min(max(0, int(error.delay)), MAX_WAIT_DAYS * 86_400_000)
     return None
 
 

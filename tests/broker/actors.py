@@ -33,6 +33,36 @@ def throws() -> None:
     raise KeyError("expected")
 
 
+@dramatiq.actor(queue_name="plain", max_retries=5, min_backoff=1, throws=LookupError)
+def throws_derived() -> None:
+    raise KeyError("a LookupError")
+
+
+def _only_twice(retries_so_far: int, exception: BaseException) -> bool:
+    return retries_so_far < 2 and isinstance(exception, ValueError)
+
+
+@dramatiq.actor(queue_name="plain", max_retries=0, min_backoff=1, retry_when=_only_twice)
+def picky(kind: str) -> None:
+    raise {"value": ValueError, "key": KeyError}[kind]("x")
+
+
+@dramatiq.actor(queue_name="plain", max_retries=None, min_backoff=1, max_backoff=1)
+def tireless(path: str, times: int) -> int:
+    from pathlib import Path
+
+    runs = Path(path)
+    runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+    if len(runs.read_text()) < times:
+        raise RuntimeError("again")
+    return times
+
+
+@dramatiq.actor(queue_name="plain", max_retries=1)
+def asks() -> None:
+    raise dramatiq.errors.Retry("in a moment", delay=123_000)
+
+
 @dramatiq.actor(queue_name="plain", time_limit=300, max_retries=0, priority=-5)
 def slow() -> None:
     import time

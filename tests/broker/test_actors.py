@@ -77,6 +77,39 @@ def test_retries_of_an_actor_are_counted(rig: Rig) -> None:
     assert (expected.state, expected.attempt) == (JobState.FAILED, 1)
 
 
+def test_exceptions_derived_from_throws_are_expected_too(rig: Rig) -> None:
+    (job,) = send(rig, "throws_derived.send()")
+
+    assert (job.state, job.attempt) == (JobState.FAILED, 1)
+
+
+def test_retry_when_alone_decides(rig: Rig) -> None:
+    value, key = send(rig, "picky.send('value')", "picky.send('key')")
+
+    assert (value.attempt, key.attempt) == (3, 1)
+
+
+def test_actor_without_a_limit_of_retries_goes_on(rig: Rig) -> None:
+    (job,) = send(rig, f"tireless.send({rig.path('tireless')!r}, 8)")
+
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 8)
+
+
+def test_delay_that_an_actor_asks_for_is_kept(rig: Rig) -> None:
+    job_id = rig.submit(job_type="asks", queue="plain", arguments={}, id="asks")
+    job = rig.wait(job_id, JobState.SCHEDULED)
+
+    assert job.attempts[0].delay_ms == 123_000
+    rig.cancel(job_id)
+
+
+def test_options_of_a_message_go_over_those_of_its_actor(rig: Rig) -> None:
+    (job,) = send(rig, "breaks.send_with_options(max_retries=2, min_backoff=20, max_backoff=20)")
+
+    assert job.attempt == 3
+    assert all(15 <= attempt.delay_ms <= 20 for attempt in job.attempts[:2])
+
+
 def test_time_limit_of_an_actor_is_kept(rig: Rig) -> None:
     (job,) = send(rig, "slow.send()")
 

@@ -28,6 +28,13 @@ class Numbered(Exception):
     code = 429
 
 
+class Terse(Retry):
+    """One of ours that does not call its base class."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "terse")
+
+
 class Rude(Exception):
     """One that does not even say its code."""
 
@@ -41,6 +48,7 @@ def _raise(what: str) -> None:
         "throttled": Throttled("slow down"),
         "numbered": Numbered("slow down"),
         "rude": Rude("hm"),
+        "terse": Terse(),
         "key": KeyError("x"),
         "value": ValueError("x"),
         "connection": ConnectionError("x"),
@@ -83,6 +91,14 @@ def snooze(path: str) -> int:
     """Be called later as long as a file is not there."""
     if not Path(path).exists():
         raise Snooze(0.05, "waiting for the file")
+    return current_job().attempt
+
+
+@handler("retries.snooze_in_thread", queue="retries", isolation="thread")
+async def snooze_in_thread(path: str) -> int:
+    """The same as a coroutine, in a thread of the worker."""
+    if not Path(path).exists():
+        raise Snooze(0.05)
     return current_job().attempt
 
 

@@ -75,7 +75,7 @@ class Rig:
     ) -> str:
         """Submit a job that does these steps; returns its id."""
         job_id = options.pop("id", None) or f"job{next(self._numbers)}"
-        arguments = options.pop("arguments", None) or {"steps": [list(step) for step in steps]}
+        arguments = options.pop("arguments", {"steps": [list(step) for step in steps]})
         self.store.run(
             calls.submit(NewJob(id=job_id, type=job_type, queue=queue, arguments=dump(arguments), **options))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from jobsvc.model.errors import ConfigurationError
 from jobsvc.model.job import Job
 from jobsvc.model.lifecycle import JobState, Outcome
 from jobsvc.model.retry import RetryOverride, RetryPolicy, RetryRule
-from jobsvc.worker import handler
+from jobsvc.worker import Retry, Snooze, handler
 from jobsvc.worker.retrying import RetryPolicy as Words
 from tests.waiting import until
 from tests.worker.rig import Rig
@@ -53,6 +54,7 @@ LONG = RetryOverride(delays_ms=(400_000,))
         ("throttled", 300_000),
         ("numbered", 400_000),
         ("rude", 400_000),
+        ("terse", 400_000),
         ("key", None),  # a LookupError
         ("value", 400_000),
         ("fail", None),  # whatever the rule for its code says
@@ -108,13 +110,20 @@ def test_details_travel_with_the_error_and_never_in_its_way(retries: Rig) -> Non
         assert (job.error.details, problem in job.error.message) == ("", True), job.error
 
 
-def test_snoozed_job_is_called_until_it_is_content(retries: Rig) -> None:
-    gate = retries.path("snoozed")
-    job_id = retries.submit(job_type="retries.snooze", queue="retries", arguments={"path": gate})
+@pytest.mark.parametrize(
+    ("job_type", "line"),
+    [
+        ("retries.snooze", "snoozed for 0.05 s: waiting for the file"),
+        ("retries.snooze_in_thread", "snoozed for 0.05 s"),
+    ],
+)
+def test_snoozed_job_is_called_until_it_is_content(retries: Rig, job_type: str, line: str) -> None:
+    gate = retries.path(job_type)
+    job_id = retries.submit(job_type=job_type, queue="retries", arguments={"path": gate})
     until(lambda: retries.job(job_id).snoozes >= 3)
-    assert retries.lines(job_id)[0]["text"] == "snoozed for 0.05 s: waiting for the file"
+    assert retries.lines(job_id)[0]["text"] == line
 
-    retries.open_gate("snoozed")
+    retries.open_gate(job_type)
 
     assert retries.result(job_id) == 1
     assert retries.job(job_id).attempts == ()
@@ -135,6 +144,18 @@ def test_job_that_kills_its_workers_stops_as_its_handler_says(rig: Rig) -> None:
     assert (job.state, job.lost_attempts, len(rig.notes("runs"))) == (JobState.FAILED, 2, 2)
     assert job.error
     assert job.error.category == "worker_lost"
+
+
+@pytest.mark.parametrize("kind", [Retry, Snooze])
+@pytest.mark.parametrize("after", [float("nan"), float("inf"), 10**12])
+def test_wait_that_nobody_waits_is_refused(kind: Any, after: float) -> None:
+    with pytest.raises(ValueError, match="it must be a timedelta or seconds, at most 3650 days"):
+        kind(after)
+
+
+@pytest.mark.parametrize("kind", [Retry, Snooze])
+def test_time_that_has_passed_is_no_wait(kind: Any) -> None:
+    assert kind(timedelta(seconds=-3)).after_ms == 0
 
 
 # -- declaring ---------------------------------------------------------------------------------------------------------
