@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from jobsvc_sdk import RetryPolicy, connect
+from jobsvc_sdk import JobLost, RetryPolicy, connect
 from jobsvc_sdk.errors import ParamError
 from tests.cli.test_client import Terminal
 from tests.stack import Stack
@@ -63,3 +64,26 @@ def test_snoozes_of_a_job_are_counted_and_logged(stack: Stack) -> None:
         assert job.attempt <= 1
         assert any("snoozed for 0.05 s: waiting for the file" in line.text for line in job.logs())
         job.cancel()
+
+
+def test_poison_job_stops_after_as_many_lost_workers_as_its_handler_allows(
+    make_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    """Each attempt kills its worker with SIGKILL; the supervisor starts another one."""
+    stack = make_stack(imports=("tests.worker.retry_handlers",), processes=2, threads=1, lease="1s")
+    with connect(stack.address) as client:
+        job = client.submit("retries.poison", {"runs": str(tmp_path / "runs")})
+
+        with pytest.raises(JobLost) as caught:
+            job.result(timeout=60)
+
+        assert (tmp_path / "runs").read_text() == "run\nrun\n"
+        assert (caught.value.error.category, job.status.lost_attempts) == ("worker_lost", 2)
+        assert [attempt.outcome for attempt in job.attempts] == ["lost", "lost"]
+
+        patient = client.submit(
+            "retries.poison", {"runs": str(tmp_path / "more")}, retry={"max_lost_attempts": 2}
+        )
+        with pytest.raises(JobLost):
+            patient.result(timeout=60)
+        assert (tmp_path / "more").read_text() == "run\n" * 3
