@@ -210,7 +210,7 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
     if status.lost_attempts:
         attempts += f", {status.lost_attempts} lost with their workers"
     if status.snoozes:
-        attempts = f"{attempts}, snoozed {status.snoozes} times".removeprefix("0, ")
+        attempts += f", and {status.snoozes} snooze{'s' * (status.snoozes > 1)}"
     units = f"{status.completed_units} of {status.total_units or '?'} {status.unit}".strip()
     progress = [_percent(status.percent), status.step, status.message]
     progress += [units] if status.completed_units is not None else []
@@ -222,7 +222,7 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
         "batch": status.batch_id,
         "progress": "  ".join(part for part in progress if part),
         "attempt": attempts if status.attempt or status.snoozes else "",
-        "next attempt": _next_attempt(status),
+        "due": _due(status),
         "created": _moment(status.create_time),
         "started": _moment(status.start_time),
         "ended": _moment(status.end_time),
@@ -236,11 +236,11 @@ def _facts(status: JobStatus) -> Iterable[tuple[str, Text]]:
             yield name, _plain(value)
 
 
-def _next_attempt(status: JobStatus) -> str:
-    last = status.attempts[-1] if status.attempts else None
-    if status.state != "scheduled" or last is None or last.next_time is None:
+def _due(status: JobStatus) -> str:
+    if status.due_time is None:
         return ""
-    return f"{_moment(last.next_time)}, in {_span(last.next_time - datetime.now(UTC))}"
+    what = "next attempt" if status.attempt or status.snoozes else "start"
+    return f"{what} {_moment(status.due_time)}, in {_span(status.due_time - datetime.now(UTC))}"
 
 
 def _state(status: JobStatus) -> Text:
@@ -258,6 +258,7 @@ def _what(status: JobStatus) -> str:
 
 def _error(error: ErrorValue) -> str:
     code = f" [{error.code}]" if error.code else ""
+    code += f" {error.details_json}" if error.details_json else ""
     if error.stack_trace:
         return f"{error.category}{code}\n{error.stack_trace.rstrip()}"
     return (

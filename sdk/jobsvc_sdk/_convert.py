@@ -112,6 +112,9 @@ def job(message: job_service_pb2.Job, *, full: bool) -> values.JobStatus:
         start_time=time_of(message, "start_time"),
         end_time=time_of(message, "end_time"),
         error=error(message.error) if message.HasField("error") else None,
+        due_time=time_of(spec, "not_before_time")
+        if message.state == common_pb2.JOB_STATE_SCHEDULED
+        else None,
         result_json=message.result.json if message.HasField("result") else None,
         arguments_json=spec.arguments.json if spec.HasField("arguments") else None,
         batch_id=message.batch_id,

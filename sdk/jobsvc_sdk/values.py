@@ -44,6 +44,7 @@ class JobStatus:
         create_time: When the server took it.
         start_time: When its newest attempt began.
         end_time: When it reached a terminal state.
+        due_time: While it is scheduled: when it may start, or start again.
         finish_p50: Estimated end: as likely sooner as later.
         finish_p90: Estimated end: nine of ten end sooner.
         error: Why it failed, or why its last attempt did.
@@ -76,6 +77,7 @@ class JobStatus:
     create_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
+    due_time: datetime | None = None
     finish_p50: datetime | None = None
     finish_p90: datetime | None = None
     error: ErrorValue | None = None

@@ -99,12 +99,15 @@ def test_job_that_waits_for_its_next_attempt_says_until_when(capsys: pytest.Capt
         1, "", soon, soon, "retried", ErrorValue(code="RATE_LIMITED"), timedelta(minutes=5)
     )
 
-    render.job(JobStatus("0-a", state="scheduled", attempt=1, snoozes=3, attempts=(attempt,)), [])
+    due = attempt.next_time
+    render.job(
+        JobStatus("0-a", state="scheduled", attempt=1, snoozes=3, attempts=(attempt,), due_time=due), []
+    )
 
     shown = capsys.readouterr().out
-    assert "next attempt  " in shown
+    assert "due      next attempt " in shown
     assert ", in 4 min" in shown
-    assert "1, snoozed 3 times" in shown
+    assert "1, and 3 snoozes" in shown
     assert "[RATE_LIMITED]  application  next after 5 min 0 s" in shown
 
 
