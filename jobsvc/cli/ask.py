@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,38 @@ ADDRESS = click.option(
     "--address", envvar="JOBSVCADDRESS", metavar="HOST:PORT", help="The server. [127.0.0.1:7443]"
 )
 _QUEUE = click.option("--queue", metavar="NAME", help="Only this queue.")
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time with its unit."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it."""
+        units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+        if isinstance(value, timedelta):
+            return value
+        if not str(value)[:-1].isdecimal() or str(value)[-1:] not in units:
+            self.fail(f"{value!r} is not a time such as 30s, 5m, 12h or 7d", param, ctx)
+        return timedelta(seconds=int(value[:-1]) * units[value[-1]])
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it; without a zone it is UTC."""
+        try:
+            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-12-01T08:00+01:00", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+SPAN, MOMENT = Span(), Moment()
 
 
 def connect(address: str | None) -> Client:
@@ -37,6 +70,15 @@ def connect(address: str | None) -> Client:
 @click.option(
     "--priority", type=click.Choice(PRIORITIES), help="Before or after others of its queue. [medium]"
 )
+@click.option("--delay", type=SPAN, metavar="TIME", help="Start that much later, such as 30s, 5m, 2h or 1d.")
+@click.option(
+    "--at",
+    "start_at",
+    type=MOMENT,
+    metavar="TIME",
+    help="Start then, such as 2026-12-01T08:00+01:00.",
+)
+@click.option("--expires", type=SPAN, metavar="TIME", help="Cancel it if it has not started that much later.")
 @click.option("--max-attempts", type=int, metavar="N", help="Failed attempts after which it has failed.")
 @click.option(
     "--retry-delays",

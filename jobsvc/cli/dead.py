@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from jobsvc.cli.ask import ADDRESS, connect
+from jobsvc.cli.ask import ADDRESS, MOMENT, connect
 
-_MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 _FILTERS: list[Callable[..., Any]] = [
     click.option("--queue", default="", metavar="NAME", help="Only of this queue."),
     click.option("--type", "job_type", default="", metavar="TYPE", help="Only of this job type."),
@@ -18,8 +16,8 @@ _FILTERS: list[Callable[..., Any]] = [
         "--error", "error_type", default="", metavar="NAME", help="Only failed with this exception."
     ),
     click.option("--code", "error_code", default="", metavar="CODE", help="Only failed with this code."),
-    click.option("--after", type=_MOMENT, metavar="TIME", help="Only failed then or later; UTC."),
-    click.option("--before", type=_MOMENT, metavar="TIME", help="Only failed before; UTC."),
+    click.option("--after", type=MOMENT, metavar="TIME", help="Only failed then or later; UTC."),
+    click.option("--before", type=MOMENT, metavar="TIME", help="Only failed before; UTC."),
 ]
 _LIMIT = click.option(
     "--limit", type=click.IntRange(0), default=0, metavar="N", help="At most so many; 0: all."
@@ -103,11 +101,7 @@ def _chosen(filters: dict[str, Any], everything: bool) -> dict[str, Any]:
 
 
 def _words(filters: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
-        for name, value in filters.items()
-        if value
-    }
+    return {name: value for name, value in filters.items() if value}
 
 
 COMMANDS = (dead, retry)

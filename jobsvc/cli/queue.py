@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jobsvc.cli.ask import ADDRESS, PRIORITIES, connect
+from jobsvc.cli.ask import ADDRESS, PRIORITIES, SPAN, connect
 
 _NAME = click.argument("name", metavar="QUEUE")
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Shown with the queue.")
@@ -79,16 +79,19 @@ def drain(name: str, reason: str, timeout: float, address: str | None) -> None:
     type=click.Choice(["scheduled", "queued", "completed", "failed", "cancelled"]),
     help="Jobs in this state; may be repeated.",
 )
-@click.option("--older-than", metavar="TIME", help="Only if that long ago, such as 30m, 12h or 7d.")
+@click.option(
+    "--older-than", type=SPAN, metavar="TIME", help="Only if that long ago, such as 30m, 12h or 7d."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @ADDRESS
-def purge(name: str, states: tuple[str, ...], older_than: str | None, yes: bool, address: str | None) -> None:
+def purge(
+    name: str, states: tuple[str, ...], older_than: timedelta | None, yes: bool, address: str | None
+) -> None:
     """Remove jobs of a queue that do not run, for good."""
-    age = None if older_than is None else _span(older_than)
     if not yes:
         click.confirm(f"remove {' and '.join(states)} jobs of {name} for good?", abort=True)
     with connect(address) as client:
-        click.echo(f"{client.queue(name).purge(*states, older_than=age)} removed")
+        click.echo(f"{client.queue(name).purge(*states, older_than=older_than)} removed")
 
 
 @queue.command()
@@ -113,13 +116,6 @@ def set(name: str, address: str | None, **options: Any) -> None:
         raise click.UsageError("name at least one setting; jobsvc queue set --help lists them")
     with connect(address) as client:
         _show(client.queue(name).update(**words))
-
-
-def _span(text: str) -> timedelta:
-    units = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-    if not text[:-1].isdecimal() or text[-1:] not in units:
-        raise click.BadParameter(f"{text!r} is not a time such as 30m, 12h or 7d", param_hint="--older-than")
-    return timedelta(seconds=int(text[:-1]) * units[text[-1]])
 
 
 def _value(word: str, text: str) -> Any:

@@ -42,6 +42,8 @@ class Options:
         queue: The queue it goes to.
         priority: ``low``, ``medium``, ``high`` or ``urgent``.
         delay: Start no earlier than this from now; a timedelta or seconds.
+        start_at: Start no earlier than then; a datetime with a time zone.
+        expires: Cancel it if it has not started by then: a datetime, or a timedelta or seconds from now.
         max_attempts: Attempts in total, from 1.
         timeout: Limit of one attempt; a timedelta or seconds.
         retry: When failed attempts are repeated.
@@ -57,6 +59,8 @@ class Options:
     title: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     retry: RetryPolicy | Mapping[str, Any] | None = None
+    start_at: datetime | None = None
+    expires: datetime | Span | None = None
 
 
 def new_request_id() -> str:
@@ -124,6 +128,7 @@ def job_spec(job_type: str, arguments_json: str, options: Options) -> pb.JobSpec
         spec.priority = _PRIORITIES[options.priority]
     if options.delay is not None:
         spec.delay.CopyFrom(span(options.delay, "delay", zero=True))
+    _set_times(spec, options)
     if options.timeout is not None:
         spec.attempt_timeout.CopyFrom(span(options.timeout, "timeout"))
     if options.retry is not None or options.max_attempts is not None:
@@ -145,6 +150,18 @@ def _write_retries(policy: common_pb2.RetryPolicy, options: Options) -> None:
     if policy.max_attempts:
         raise _wrong("max_attempts", "is given twice, in retry and beside it")
     policy.max_attempts = options.max_attempts
+
+
+def _set_times(spec: pb.JobSpec, options: Options) -> None:
+    if options.start_at is not None:
+        if options.delay is not None:
+            raise _wrong("start_at", "goes without delay")
+        spec.not_before_time.FromDatetime(_aware(options.start_at, "start_at"))
+    if isinstance(options.expires, datetime):
+        spec.start_deadline_time.FromDatetime(_aware(options.expires, "expires"))
+    elif options.expires is not None:
+        from_now = span(options.expires, "expires").ToTimedelta()
+        spec.start_deadline_time.FromDatetime(datetime.now(UTC) + from_now)
 
 
 def submit_batch(

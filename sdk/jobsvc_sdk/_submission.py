@@ -110,7 +110,7 @@ def accepted(plan: Plan, answer: pb.SubmitBatchResponse) -> Accepted:
                     job_type=spec.job_type,
                     title=spec.title,
                     queue=spec.queue,
-                    state="scheduled" if spec.delay.ToNanoseconds() else "queued",
+                    state="scheduled" if spec.WhichOneof("earliest_start") else "queued",
                     arguments_json=spec.arguments.json,
                     batch_id=answer.batch_id,
                 )

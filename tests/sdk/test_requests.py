@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -189,3 +189,29 @@ def test_batch_has_a_size(count: int) -> None:
 
     with pytest.raises(ParamError, match=f"1 to 10,000 jobs, got {count:,}"):
         _requests.submit_batch(specs, title="", all_or_nothing=True, batch_id="", request_id="r")
+
+
+def test_start_and_deadline_are_instants() -> None:
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+
+    spec = _requests.job_spec("a", "{}", Options(start_at=at, expires=at + timedelta(hours=1)))
+    soon = _requests.job_spec("a", "{}", Options(expires=60))
+
+    assert spec.not_before_time.ToDatetime(tzinfo=UTC) == at
+    assert spec.start_deadline_time.ToDatetime(tzinfo=UTC) == at + timedelta(hours=1)
+    left = soon.start_deadline_time.ToDatetime(tzinfo=UTC) - datetime.now(UTC)
+    assert timedelta(seconds=50) < left <= timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"start_at": datetime(2030, 1, 1)}, "start_at: expected a datetime with a time zone"),
+        ({"start_at": datetime(2030, 1, 1, tzinfo=UTC), "delay": 1}, "start_at: goes without delay"),
+        ({"expires": datetime(2030, 1, 1)}, "expires: expected a datetime with a time zone"),
+        ({"expires": 0}, "expires: must be more than 0"),
+    ],
+)
+def test_wrong_times_are_refused(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ParamError, match=problem):
+        _requests.job_spec("a", "{}", Options(**options))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobsvc_proto.v1 import catalog_service_pb2 as catalog_pb
@@ -100,6 +101,8 @@ class ClientCore(Operations):
         queue: str = "",
         priority: str | None = None,
         delay: Span | None = None,
+        start_at: datetime | None = None,
+        expires: datetime | Span | None = None,
         max_attempts: int | None = None,
         timeout: Span | None = None,
         retry: RetryPolicy | Mapping[str, Any] | None = None,
@@ -119,6 +122,8 @@ class ClientCore(Operations):
             queue: Where it goes; empty takes the job type's queue.
             priority: ``low``, ``medium``, ``high`` or ``urgent``; None takes the job type's.
             delay: Start no earlier than this from now; a timedelta or seconds.
+            start_at: Start no earlier than then; a datetime with a time zone.
+            expires: Cancel what has not started by then: a datetime, or a timedelta or seconds from now.
             max_attempts: Attempts in total, from 1; None takes the job type's.
             timeout: Limit of one attempt; a timedelta or seconds; None takes the job type's.
             retry: When failed attempts are repeated: a RetryPolicy, or a mapping with its words.
@@ -140,6 +145,8 @@ class ClientCore(Operations):
             queue=queue,
             priority=priority,
             delay=delay,
+            start_at=start_at,
+            expires=expires,
             max_attempts=max_attempts,
             timeout=timeout,
             retry=retry,
@@ -176,6 +183,8 @@ class ClientCore(Operations):
         queue: str = "",
         priority: str | None = None,
         delay: Span | None = None,
+        start_at: datetime | None = None,
+        expires: datetime | Span | None = None,
         max_attempts: int | None = None,
         timeout: Span | None = None,
         retry: RetryPolicy | Mapping[str, Any] | None = None,
@@ -194,6 +203,8 @@ class ClientCore(Operations):
             queue: Where they go; empty takes the job type's queue.
             priority: ``low``, ``medium``, ``high`` or ``urgent``; None takes the job type's.
             delay: Start no earlier than this from now; a timedelta or seconds.
+            start_at: Start no earlier than then; a datetime with a time zone.
+            expires: Cancel what has not started by then: a datetime, or a timedelta or seconds from now.
             max_attempts: Attempts of each job in total; None takes the job type's.
             timeout: Limit of one attempt; a timedelta or seconds; None takes the job type's.
             retry: When failed attempts are repeated: a RetryPolicy, or a mapping with its words.
@@ -209,7 +220,9 @@ class ClientCore(Operations):
         """
         __tracebackhide__ = True
         type_name, check = _checker(job_type)
-        options = Options(queue, priority, delay, max_attempts, timeout, labels=labels or {}, retry=retry)
+        options = Options(
+            queue, priority, delay, max_attempts, timeout, "", labels or {}, retry, start_at, expires
+        )
         plan = _submission.plan(type_name, items, common or {}, options, check, all_or_nothing=all_or_nothing)
         request = _requests.submit_batch(
             plan.specs,

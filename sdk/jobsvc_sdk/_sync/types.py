@@ -161,8 +161,8 @@ class TypedCall(Branch):
         """Return the same job type with options for its jobs, apart from their arguments.
 
         Args:
-            **options: ``queue``, ``priority``, ``delay``, ``max_attempts``, ``timeout``, ``retry``, ``title``,
-                ``labels``, ``job_id`` or ``request_id``; see ``client.submit``.
+            **options: ``queue``, ``priority``, ``delay``, ``start_at``, ``expires``, ``max_attempts``, ``timeout``,
+                ``retry``, ``title``, ``labels``, ``job_id`` or ``request_id``; see ``client.submit``.
         """
         self._client._check_options(options)
         return TypedCall(
