@@ -52,6 +52,13 @@ def _names(value: object) -> object:
     return value
 
 
+def _size(value: object) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MiB|GiB)?", str(value).strip())
+    if found is None:
+        raise ValueError("expected a size such as 512MiB, 2GiB or a number of bytes")
+    return round(float(found[1]) * {None: 1, "MiB": 2**20, "GiB": 2**30}[found[2]])
+
+
 def _json(value: object) -> object:
     if isinstance(value, str):
         try:
@@ -112,6 +119,7 @@ Queues = Annotated[
     AfterValidator(_queues),
     PlainSerializer(json.dumps),
 ]
+Size = Annotated[int, BeforeValidator(_size)]
 MINUTE = timedelta(minutes=1)
 
 
@@ -147,6 +155,10 @@ class Settings(BaseSettings):
     """How long a worker may be silent before its jobs are taken to be lost and run again."""
     cancel_grace: Duration = Field(timedelta(seconds=0.5), ge=timedelta(0), le=10 * MINUTE)
     """How long a cancelled or timed-out job may take to stop by itself before its process is killed."""
+    recycle_after: int = Field(0, ge=0)
+    """A child process of a worker is replaced after so many jobs; 0 for never."""
+    recycle_above: Size = 0
+    """A child process that has become larger is replaced after its job, such as 1GiB; 0 for never."""
     stop_grace: Duration = Field(timedelta(seconds=20), ge=timedelta(0), le=10 * MINUTE)
     """How long running jobs may take to finish when a worker stops; what is left is handed back, not counted."""
     health: OptionalAddress = ""

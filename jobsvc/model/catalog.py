@@ -20,6 +20,7 @@ class JobType:
         result_schema: JSON Schema of the result, as text; empty when unknown.
         timeout_ms: Limit for one attempt, milliseconds; 0 for none.
         isolation: ``process`` or ``thread``.
+        memory_limit_bytes: Most resident memory of an attempt's process and what it has started; 0 for no limit.
         explicit: What the handler itself says, out of ``timeout``, ``retry`` and ``priority``: over these the settings
             of a queue have no say.
     """
@@ -33,6 +34,7 @@ class JobType:
     retry: RetryPolicy = RetryPolicy()
     priority: Priority = Priority.MEDIUM
     isolation: str = "process"
+    memory_limit_bytes: int = 0
     explicit: tuple[str, ...] = ()
 
 

@@ -190,6 +190,7 @@ def job_type_message(job_type: JobType, live_workers: int) -> catalog_service_pb
         priority=PRIORITIES[job_type.priority],
         live_worker_count=live_workers,
         isolation=job_type.isolation,
+        memory_limit_bytes=job_type.memory_limit_bytes,
     )
     set_span(message.attempt_timeout, job_type.timeout_ms)
     fill_policy(message.retry_policy, job_type.retry)

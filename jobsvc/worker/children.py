@@ -43,6 +43,11 @@ class ChildProcess:
         for descriptor in (pipe.fileno(), process.sentinel):
             self._poll.register(descriptor, select.POLLIN)
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid
+
     def send(self, frame: bytes) -> None:
         """Send a frame.
 
@@ -127,9 +132,11 @@ class ForkServer:
 
     Args:
         modules: Modules that define handlers.
+        recycle: A child is replaced after so many jobs, and when it has become larger than so many bytes; 0 for never.
     """
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self, modules: Sequence[str], recycle: tuple[int, int] = (0, 0)) -> None:
+        self.recycle = recycle
         self._modules = tuple(modules)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["jobsvc.worker.child", *modules])

@@ -17,12 +17,15 @@ from jobsvc.broker.options import priority_of, retry_policy
 from jobsvc.model.catalog import JobType
 from jobsvc.model.errors import ConfigurationError
 from jobsvc.model.job import Priority
+from jobsvc.worker.memory import bytes_of
 from jobsvc.worker.retrying import DEFAULT_POLICY, RetryPolicy, retry_policy_of
 from jobsvc.worker.signature import Arguments, result_schema
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Isolation = Literal["process", "thread"]
+
+LEAST_MEMORY = 32 * 2**20
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
@@ -59,6 +62,7 @@ def handler(
     max_attempts: int | None = None,
     timeout: timedelta | float | None = DEFAULT_TIMEOUT,
     isolation: Isolation = "process",
+    memory_limit: str | int | None = None,
     priority: str | None = None,
     backoff: timedelta | float | None = None,
     max_backoff: timedelta | float | None = None,
@@ -78,6 +82,8 @@ def handler(
         timeout: Limit for one attempt, ``timedelta`` or seconds, by default 30 minutes; ``None`` for no limit.
         isolation: ``"process"`` runs it in a warm child process, which can be killed at any time; ``"thread"`` is for
             tiny or I/O-bound handlers: faster, but only stopped at checkpoints.
+        memory_limit: Most memory of an attempt, as bytes or text such as ``"512MiB"``; above it the attempt is stopped
+            and fails. Only for ``isolation="process"``.
         priority: ``"urgent"``, ``"high"``, ``"medium"`` (the default) or ``"low"``, unless the caller says otherwise.
         backoff: Delay after the first failed attempt, doubled for each further one; ``timedelta`` or seconds, by
             default 1 s.
@@ -107,6 +113,7 @@ def handler(
             retry=policy,
             priority=PRIORITIES[priority or "medium"],
             isolation=isolation,
+            memory_limit_bytes=_memory_limit(name, memory_limit, isolation),
             explicit=explicit,
         )
         declared = cast("dramatiq.Actor[P, R]", _actor(run, name, queue))
@@ -155,6 +162,21 @@ def _explicit(timeout: timedelta | float | None, priority: str | None, *, retrie
         "priority": priority is not None,
     }
     return tuple(what for what, is_given in given.items() if is_given)
+
+
+def _memory_limit(name: str, limit: str | int | None, isolation: str) -> int:
+    if limit is None:
+        return 0
+    where = f"@handler({name!r}): memory_limit is {limit!r}"
+    try:
+        found = bytes_of(limit)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}; {error}") from None
+    if found < LEAST_MEMORY:
+        raise ConfigurationError(f"{where}; a process needs at least {LEAST_MEMORY // 2**20} MiB for itself")
+    if isolation != "process":
+        raise ConfigurationError(f'{where}; a thread cannot be limited, only isolation="process" can')
+    return found
 
 
 def _ms(duration: timedelta | float) -> int:

@@ -17,9 +17,12 @@ from jobsvc.worker.children import ChildProcess, ForkServer
 from jobsvc.worker.context import Level
 from jobsvc.worker.exceptions import Cancelled, TimeLimitExceeded
 from jobsvc.worker.execution import Handlers, Task
+from jobsvc.worker.memory import family_bytes
 from jobsvc.worker.raised import Ended
 
 Why = Literal["cancel", "timeout"]
+Killed = Literal["cancel", "timeout", "memory"]
+"""Why an attempt is stopped by force: of its memory nobody is told before."""
 
 READY_TIMEOUT_S = 60.0
 """How long a child may take to import the handlers' modules."""
@@ -62,7 +65,10 @@ class Runner(Protocol):
         Call it again and again while the code runs: it may not have been possible to tell it yet.
         """
 
-    def kill(self, task: Task, why: Why) -> bool:
+    def memory_bytes(self) -> int:
+        """Resident memory of the running code; 0 when it cannot be told apart from the worker's."""
+
+    def kill(self, task: Task, why: Killed, detail: str = "") -> bool:
         """Stop the running code by force, as far as that is possible here. Called from another thread.
 
         Returns:
@@ -77,7 +83,17 @@ def _not_begun() -> Ended:
     return Ended(error=JobError(ErrorCategory.CANCELLED, message="it was cancelled before it began"))
 
 
-def _stopped(why: Why) -> Ended:
+def _stopped(why: Killed, detail: str = "") -> Ended:
+    if why == "memory":
+        return Ended(
+            error=JobError(
+                ErrorCategory.APPLICATION,
+                type="jobsvc.MemoryLimitExceeded",
+                message=f"the attempt was stopped by force: {detail}",
+                code="MEMORY_LIMIT",
+                retryable=True,
+            )
+        )
     if why == "cancel":
         return Ended(error=JobError(ErrorCategory.CANCELLED, message="it was stopped by force"))
     return Ended(
@@ -161,10 +177,14 @@ class ThreadRunner:
             if self._task is task:
                 self.why = why
 
-    def kill(self, task: Task, why: Why) -> bool:
+    def memory_bytes(self) -> int:
+        """Return nothing: it is the worker's own."""
+        return 0
+
+    def kill(self, task: Task, why: Killed, detail: str = "") -> bool:
         """Raise an exception in the thread: it arrives at the next line of Python, not inside a C call."""
         with self._guard:
-            if self._task is task:
+            if self._task is task and why != "memory":
                 self.why = why
                 if self.started_at:
                     self._raised = True
@@ -193,7 +213,9 @@ class ProcessRunner:
         self._task: Task | None = None
         self._asked: Why | None = None
         self._told = False
-        self._killed: Why | None = None
+        self._killed: Killed | None = None
+        self._detail = ""
+        self._jobs = 0
         self._given_up = False
         self._guard = threading.Lock()
 
@@ -207,7 +229,7 @@ class ProcessRunner:
         if self._child is None and not self._given_up:
             child = self._fork_server.start()
             with self._guard:
-                self._child, self._ready = child, False
+                self._child, self._ready, self._jobs = child, False, 0
                 if self._killed or self._given_up:
                     child.kill()  # whoever wanted that found nothing to kill yet
 
@@ -226,11 +248,20 @@ class ProcessRunner:
         finally:
             with self._guard:
                 self._task, killed, self._killed = None, self._killed, None
-            if killed:
+            if killed or self._worn_out():
                 self._bury()  # it may still be dying
             if self._child is None:
                 with contextlib.suppress(EOFError, OSError):
                     self.warm_up()  # the next job finds a warm child again, or learns why there is none
+
+    def _worn_out(self) -> bool:
+        """Whether the child has run enough, or has grown too large, and makes room for a new one."""
+        self._jobs += 1
+        after, above = self._fork_server.recycle
+        worn_out = bool((after and self._jobs >= after) or (above and self.memory_bytes() > above))
+        if worn_out and self._child is not None:
+            self._child.kill()  # its job has ended, and its end is known
+        return worn_out
 
     def _send(self, task: Task) -> Ended | None:
         """Hand the attempt over, or say what became of it already."""
@@ -300,12 +331,17 @@ class ProcessRunner:
             # a child that has not read its task yet may have no room in its pipe
             self._told = self._child.send_now(wire.pack_stop(task.token, self._asked))
 
-    def kill(self, task: Task, why: Why) -> bool:
+    def memory_bytes(self) -> int:
+        """Resident memory of the child and what it has started."""
+        child = self._child
+        return 0 if child is None or child.pid is None else family_bytes(child.pid)
+
+    def kill(self, task: Task, why: Killed, detail: str = "") -> bool:
         """Kill the child, whatever it does."""
         with self._guard:
             if self._task is not task or self._killed:
                 return False
-            self._killed = why
+            self._killed, self._detail = why, detail
             if self._child is not None:
                 self._child.kill()
             return True
@@ -329,7 +365,7 @@ class ProcessRunner:
         killed, began = self._killed, self.started_at
         status = self._bury()
         if killed:
-            return _stopped(killed)
+            return _stopped(killed, self._detail)
         if not began:
             what = f"no process could be started for the handler: {error or _how(status)}"
             return Ended(error=JobError(ErrorCategory.INTERNAL, message=what, retryable=True))

@@ -21,7 +21,7 @@ from jobsvc.model.errors import JobsvcError, StoreUnavailable
 from jobsvc.store import calls
 from jobsvc.store.store import Store
 from jobsvc.worker.engine import Engine
-from jobsvc.worker.memory import family_bytes
+from jobsvc.worker.memory import family_bytes, text_of
 from jobsvc.worker.slot import Running
 
 TOLD_JOBS = 100
@@ -203,7 +203,12 @@ class Keeper:
             runner, task = running.runner, running.task
             if runner is None or task is None or running.killed or running.ended:
                 continue
-            if running.asked:
+            limit = running.memory_limit_bytes
+            if limit and runner.started_at and (used := runner.memory_bytes()) > limit:
+                running.killed = True
+                detail = f"it used {text_of(used)} of memory, its limit is {text_of(limit)}"
+                runner.kill(task, "memory", detail)
+            elif running.asked:
                 if now > running.asked_at + self._grace_s:
                     self._kill(running)
                 else:

@@ -1,8 +1,9 @@
-"""How much memory a worker and its children use."""
+"""How much memory a worker and its children use, and sizes as people write them."""
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 from contextlib import suppress
@@ -10,6 +11,26 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _PAGE = resource.getpagesize()
+
+
+_UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def bytes_of(size: str | int) -> int:
+    """Read a size: a number of bytes, or text such as ``512MiB`` or ``2 GB``.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]i?B|B?)\s*", str(size))
+    if isinstance(size, bool) or found is None:
+        raise ValueError("write a size such as 512MiB, 2GiB or a number of bytes")
+    return round(float(found[1]) * _UNITS[found[2]])
+
+
+def text_of(size: int) -> str:
+    """Write a size with its unit."""
+    return f"{size / 2**30:.3g} GiB" if size >= 2**30 else f"{size / 2**20:.3g} MiB"
 
 
 def family(pid: int) -> list[int]:

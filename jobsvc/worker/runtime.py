@@ -78,6 +78,14 @@ class WorkerSettings(Protocol):
         """How long a job that was told to stop may take."""
 
     @property
+    def recycle_after(self) -> int:
+        """A child process is replaced after so many jobs; 0 for never."""
+
+    @property
+    def recycle_above(self) -> int:
+        """A child process that has become larger than so many bytes is replaced after its job; 0 for never."""
+
+    @property
     def stop_grace(self) -> timedelta:
         """How long running jobs may take to finish when the worker stops."""
 
@@ -207,7 +215,7 @@ def _fork_server(settings: WorkerSettings, handlers: Handlers) -> ForkServer | N
         return None
     os.environ[REDIS_URL] = without_password(settings.redis_url)
     os.environ["JOBSVC_NAMESPACE"] = settings.namespace
-    return ForkServer(settings.imports)
+    return ForkServer(settings.imports, (settings.recycle_after, settings.recycle_above))
 
 
 def _introduction(settings: WorkerSettings, handlers: Handlers, queues: Sequence[str]) -> WorkerInfo:

@@ -35,6 +35,7 @@ class Running:
 
     Attributes:
         timeout_ms: Limit for the attempt, milliseconds; 0 for none.
+        memory_limit_bytes: Limit for its memory; 0 for none.
         task: What is run; set before ``runner``.
         runner: Where it runs; ``None`` until it is about to begin.
         asked: Why it has to stop: empty, ``cancel`` or ``timeout``.
@@ -47,6 +48,7 @@ class Running:
     claim: Claim
     claimed_at: float
     timeout_ms: int = 0
+    memory_limit_bytes: int = 0
     runner: Runner | None = None
     task: Task | None = None
     asked: str = ""
@@ -120,6 +122,7 @@ class Slot:
         task, runner = self._task(claim, handler), self._runner(handler)
         runner.expect(task)
         running.timeout_ms = claim.timeout_ms or handler.job_type.timeout_ms
+        running.memory_limit_bytes = handler.job_type.memory_limit_bytes
         running.task = task
         running.runner = runner  # from here on the keeper may stop it
         if running.asked:

@@ -223,6 +223,7 @@ def job_type(message: catalog_service_pb2.JobType) -> values.JobTypeValue:
         max_attempts=message.retry_policy.max_attempts or None,
         deprecated=message.deprecated,
         isolation=message.isolation,
+        memory_limit_bytes=message.memory_limit_bytes,
     )
 
 

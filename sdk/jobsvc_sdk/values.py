@@ -301,6 +301,7 @@ class JobTypeValue:
         max_attempts: Attempts in total; None when the server did not say.
         deprecated: Whether it should no longer be used.
         isolation: ``process`` or ``thread``.
+        memory_limit_bytes: Most memory of an attempt; 0 for no limit.
     """
 
     name: str
@@ -312,6 +313,7 @@ class JobTypeValue:
     max_attempts: int | None = None
     deprecated: bool = False
     isolation: str = ""
+    memory_limit_bytes: int = 0
 
     @property
     def summary(self) -> str:

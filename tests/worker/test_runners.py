@@ -88,6 +88,7 @@ class SlowServer:
     """
 
     def __init__(self, server: ForkServer) -> None:
+        self.recycle = server.recycle
         self._server = server
         self.started: list[ChildProcess] = []
         self.gate = threading.Event()

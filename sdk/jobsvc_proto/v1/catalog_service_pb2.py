@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jobsvc_proto.v1 import common_pb2 as jobsvc_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobsvc/v1/catalog_service.proto\x12\tjobsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16jobsvc/v1/common.proto\"\xd9\x02\n\x07JobType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x1d\n\x15\x61rguments_schema_json\x18\x04 \x01(\t\x12\x1a\n\x12result_schema_json\x18\x05 \x01(\t\x12\x32\n\x0f\x61ttempt_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x0cretry_policy\x18\x07 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12%\n\x08priority\x18\x08 \x01(\x0e\x32\x13.jobsvc.v1.Priority\x12\x16\n\x0esource_version\x18\t \x01(\t\x12\x12\n\ndeprecated\x18\n \x01(\x08\x12\x19\n\x11live_worker_count\x18\x0b \x01(\x05\x12\x11\n\tisolation\x18\x0c \x01(\t\"<\n\x13ListJobTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListJobTypesResponse\x12%\n\tjob_types\x18\x01 \x03(\x0b\x32\x12.jobsvc.v1.JobType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x11GetJobTypeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetJobTypeResponse\x12$\n\x08job_type\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.JobType\"+\n\x14GetServerInfoRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\"\xb5\x02\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x1a\n\x12min_client_version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12 \n\x18max_inline_payload_bytes\x18\x04 \x01(\x03\x12\x16\n\x0emax_batch_size\x18\x05 \x01(\x05\x12\x16\n\x0emax_blob_bytes\x18\x06 \x01(\x03\x12+\n\x08max_wait\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x65graded\x18\t \x01(\x08\x12\x14\n\x0cworker_count\x18\n \x01(\x05\x32\x8f\x02\n\x0e\x43\x61talogService\x12T\n\x0cListJobTypes\x12\x1e.jobsvc.v1.ListJobTypesRequest\x1a\x1f.jobsvc.v1.ListJobTypesResponse\"\x03\x90\x02\x01\x12N\n\nGetJobType\x12\x1c.jobsvc.v1.GetJobTypeRequest\x1a\x1d.jobsvc.v1.GetJobTypeResponse\"\x03\x90\x02\x01\x12W\n\rGetServerInfo\x12\x1f.jobsvc.v1.GetServerInfoRequest\x1a .jobsvc.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x42\x65\n\x0cio.jobsvc.v1B\x13\x43\x61talogServiceProtoP\x01Z2github.com/jobsvc/jobsvc/gen/go/jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fjobsvc/v1/catalog_service.proto\x12\tjobsvc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16jobsvc/v1/common.proto\"\xf5\x02\n\x07JobType\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x1d\n\x15\x61rguments_schema_json\x18\x04 \x01(\t\x12\x1a\n\x12result_schema_json\x18\x05 \x01(\t\x12\x32\n\x0f\x61ttempt_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x0cretry_policy\x18\x07 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12%\n\x08priority\x18\x08 \x01(\x0e\x32\x13.jobsvc.v1.Priority\x12\x16\n\x0esource_version\x18\t \x01(\t\x12\x12\n\ndeprecated\x18\n \x01(\x08\x12\x19\n\x11live_worker_count\x18\x0b \x01(\x05\x12\x11\n\tisolation\x18\x0c \x01(\t\x12\x1a\n\x12memory_limit_bytes\x18\r \x01(\x03\"<\n\x13ListJobTypesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListJobTypesResponse\x12%\n\tjob_types\x18\x01 \x03(\x0b\x32\x12.jobsvc.v1.JobType\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"!\n\x11GetJobTypeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x12GetJobTypeResponse\x12$\n\x08job_type\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.JobType\"+\n\x14GetServerInfoRequest\x12\x13\n\x0b\x63lient_name\x18\x01 \x01(\t\"\xb5\x02\n\x15GetServerInfoResponse\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x1a\n\x12min_client_version\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12 \n\x18max_inline_payload_bytes\x18\x04 \x01(\x03\x12\x16\n\x0emax_batch_size\x18\x05 \x01(\x05\x12\x16\n\x0emax_blob_bytes\x18\x06 \x01(\x03\x12+\n\x08max_wait\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64\x65graded\x18\t \x01(\x08\x12\x14\n\x0cworker_count\x18\n \x01(\x05\x32\x8f\x02\n\x0e\x43\x61talogService\x12T\n\x0cListJobTypes\x12\x1e.jobsvc.v1.ListJobTypesRequest\x1a\x1f.jobsvc.v1.ListJobTypesResponse\"\x03\x90\x02\x01\x12N\n\nGetJobType\x12\x1c.jobsvc.v1.GetJobTypeRequest\x1a\x1d.jobsvc.v1.GetJobTypeResponse\"\x03\x90\x02\x01\x12W\n\rGetServerInfo\x12\x1f.jobsvc.v1.GetServerInfoRequest\x1a .jobsvc.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x42\x65\n\x0cio.jobsvc.v1B\x13\x43\x61talogServiceProtoP\x01Z2github.com/jobsvc/jobsvc/gen/go/jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,19 +42,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGSERVICE'].methods_by_name['GetServerInfo']._loaded_options = None
   _globals['_CATALOGSERVICE'].methods_by_name['GetServerInfo']._serialized_options = b'\220\002\001'
   _globals['_JOBTYPE']._serialized_start=136
-  _globals['_JOBTYPE']._serialized_end=481
-  _globals['_LISTJOBTYPESREQUEST']._serialized_start=483
-  _globals['_LISTJOBTYPESREQUEST']._serialized_end=543
-  _globals['_LISTJOBTYPESRESPONSE']._serialized_start=545
-  _globals['_LISTJOBTYPESRESPONSE']._serialized_end=631
-  _globals['_GETJOBTYPEREQUEST']._serialized_start=633
-  _globals['_GETJOBTYPEREQUEST']._serialized_end=666
-  _globals['_GETJOBTYPERESPONSE']._serialized_start=668
-  _globals['_GETJOBTYPERESPONSE']._serialized_end=726
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=728
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=771
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=774
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1083
-  _globals['_CATALOGSERVICE']._serialized_start=1086
-  _globals['_CATALOGSERVICE']._serialized_end=1357
+  _globals['_JOBTYPE']._serialized_end=509
+  _globals['_LISTJOBTYPESREQUEST']._serialized_start=511
+  _globals['_LISTJOBTYPESREQUEST']._serialized_end=571
+  _globals['_LISTJOBTYPESRESPONSE']._serialized_start=573
+  _globals['_LISTJOBTYPESRESPONSE']._serialized_end=659
+  _globals['_GETJOBTYPEREQUEST']._serialized_start=661
+  _globals['_GETJOBTYPEREQUEST']._serialized_end=694
+  _globals['_GETJOBTYPERESPONSE']._serialized_start=696
+  _globals['_GETJOBTYPERESPONSE']._serialized_end=754
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=756
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=799
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=802
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1111
+  _globals['_CATALOGSERVICE']._serialized_start=1114
+  _globals['_CATALOGSERVICE']._serialized_end=1385
 # @@protoc_insertion_point(module_scope)

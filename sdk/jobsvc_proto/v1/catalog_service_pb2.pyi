@@ -39,6 +39,7 @@ class JobType(_message.Message):
     DEPRECATED_FIELD_NUMBER: _builtins.int
     LIVE_WORKER_COUNT_FIELD_NUMBER: _builtins.int
     ISOLATION_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Stable dotted name, for example "reports.monthly"."""
     description: _builtins.str
@@ -60,6 +61,10 @@ class JobType(_message.Message):
     isolation: _builtins.str
     """"process": an attempt runs in a child process and is killed at its limit. "thread": it runs in the worker
     process and is asked to stop.
+    """
+    memory_limit_bytes: _builtins.int
+    """Most resident memory of an attempt's process and what it has started, in bytes. Above it the attempt is
+    stopped and fails with code MEMORY_LIMIT. 0 means no limit.
     """
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
@@ -84,10 +89,11 @@ class JobType(_message.Message):
         deprecated: _builtins.bool = ...,
         live_worker_count: _builtins.int = ...,
         isolation: _builtins.str = ...,
+        memory_limit_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "retry_policy", b"retry_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_schema_json", b"arguments_schema_json", "attempt_timeout", b"attempt_timeout", "deprecated", b"deprecated", "description", b"description", "isolation", b"isolation", "live_worker_count", b"live_worker_count", "name", b"name", "priority", b"priority", "queue", b"queue", "result_schema_json", b"result_schema_json", "retry_policy", b"retry_policy", "source_version", b"source_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_schema_json", b"arguments_schema_json", "attempt_timeout", b"attempt_timeout", "deprecated", b"deprecated", "description", b"description", "isolation", b"isolation", "live_worker_count", b"live_worker_count", "memory_limit_bytes", b"memory_limit_bytes", "name", b"name", "priority", b"priority", "queue", b"queue", "result_schema_json", b"result_schema_json", "retry_policy", b"retry_policy", "source_version", b"source_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
