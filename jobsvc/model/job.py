@@ -177,7 +177,8 @@ class Job:
     """A job and everything that is known about it.
 
     ``arguments``, ``result`` and ``attempts`` are filled only when the job was read in full. ``version`` grows with
-    every change and orders what different sources say about the job.
+    every change and orders what different sources say about the job. ``kept_ms`` is how long its queue keeps it now
+    that it has ended, 0 for as long as it is among the newest; ``None`` when the queue has no such setting.
     """
 
     id: str
@@ -206,6 +207,7 @@ class Job:
     progress: Progress | None = None
     error: JobError | None = None
     cancel: CancelStatus | None = None
+    kept_ms: int | None = None
     arguments: str | None = None
     result: str | None = None
     attempts: tuple[Attempt, ...] = ()

@@ -250,7 +250,7 @@ def fill_job(
         job: Read in full when ``full`` is set.
         full: With arguments, attempts, result and stack traces.
         template: The spec of its job type, ``None`` when that is not known.
-        retention_ms: How long finished jobs are kept, by state.
+        retention_ms: How long finished jobs are kept, by state, where their queue has no setting of its own.
     """
     message.job_id = job.id
     message.state = STATES[job.state]
@@ -265,7 +265,9 @@ def fill_job(
     _fill_job_spec(message.spec, job, template)
     if job.state.terminal:
         set_time(message.end_time, job.end_ms)
-        set_time(message.retain_until_time, job.end_ms + retention_ms.get(job.state, 0))
+        kept_ms = retention_ms.get(job.state, 0) if job.kept_ms is None else job.kept_ms
+        if kept_ms:
+            set_time(message.retain_until_time, job.end_ms + kept_ms)
     progress = progress_of(job)
     if progress is not None:
         fill_progress(message.progress, progress, job_finish(job))

@@ -12,6 +12,11 @@ from jobsvc.store.async_store import AsyncStore
 
 FOR_EVER_MS = 10**15
 
+EVERY_S = 10.0
+
+SOON_S = 1.0
+"""After a tick that left something over."""
+
 MAX_PURGES = 50
 """Calls in one tick for one queue and state, each of which removes some hundreds of jobs."""
 
@@ -24,7 +29,6 @@ class Retention:
     """
 
     name = "retention"
-    every_s = 10.0
 
     def __init__(self, settings: Settings) -> None:
         self._kept_ms = {
@@ -37,6 +41,8 @@ class Retention:
             JobState.FAILED: settings.retention_failed_count,
             JobState.CANCELLED: settings.retention_cancelled_count,
         }
+        self._passed: dict[tuple[str, JobState], int] = {}
+        self.every_s = EVERY_S
 
     async def tick(self, store: AsyncStore) -> None:
         """Remove what is too old."""
@@ -46,9 +52,11 @@ class Retention:
                 own: Kept | None = getattr(queue.settings, state.value)
                 kept = Kept(kept_ms, self._kept_count[state]) if own is None else own
                 await self._purge(store, name, state, kept)
+        self.every_s = SOON_S if self._passed else EVERY_S
 
     async def _purge(self, store: AsyncStore, queue: str, state: JobState, kept: Kept) -> None:
-        skip = 0
+        # a batch that runs for long may have more ended jobs than one tick looks at: the next one goes on behind them
+        skip = self._passed.pop((queue, state), 0)
         for _ in range(MAX_PURGES):
             purged = await store.run(
                 calls.purge(
@@ -62,6 +70,7 @@ class Retention:
             skip += purged.kept
             if not purged.more:
                 return
+        self._passed[queue, state] = skip
 
 
 def _ms(span: timedelta) -> int:

@@ -113,21 +113,25 @@ EXPIRED = JobError(
 )
 
 
+def _load_job_error(record: Mapping[str, str], last_attempt: str | None) -> JobError | None:
+    if "expired" in record:
+        return EXPIRED
+    if not last_attempt or record["state"] == JobState.COMPLETED:
+        return None
+    return load_attempt(last_attempt).error
+
+
 def load_job(job_id: str, parts: Sequence[Any]) -> Job:
     """Read a job as ``read.lua`` returns it."""
     record = pairs(parts[0])
     number = {name: int(record.get(name, 0)) for name in _NUMBERS}
-    progress, spec_text, cancel_text, last_attempt, arguments, result, attempts = parts[1:8]
+    progress, spec_text, cancel_text, last_attempt, kept, arguments, result, attempts = parts[1:9]
     spec = json.loads(spec_text) if spec_text else {}
-    state = JobState(record["state"])
-    error = load_attempt(last_attempt).error if last_attempt and state is not JobState.COMPLETED else None
-    if "expired" in record:
-        error = EXPIRED
     return Job(
         id=job_id,
         type=record["type"],
         queue=record["queue"],
-        state=state,
+        state=JobState(record["state"]),
         version=number["version"],
         priority=Priority(int(record["priority"])),
         create_ms=number["create_ms"],
@@ -148,8 +152,9 @@ def load_job(job_id: str, parts: Sequence[Any]) -> Job:
         labels=spec.get("labels", {}),
         owner=spec.get("owner", ""),
         progress=Progress(**json.loads(progress), update_ms=number["progress_ms"]) if progress else None,
-        error=error,
+        error=_load_job_error(record, last_attempt),
         cancel=_load_cancel(cancel_text, number),
+        kept_ms=int(kept) if kept else None,
         arguments=arguments or None,
         result=result or None,
         attempts=tuple(load_attempt(text) for text in attempts or ()),

@@ -9,6 +9,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from jobsvc.model.lifecycle import Outcome
+from jobsvc.model.queue import QueueSettings, Retention
+from jobsvc.store import calls
 from jobsvc_proto.v1 import common_pb2
 from jobsvc_proto.v1 import job_service_pb2 as pb
 from tests.rpc.rig import Rig, refusal
@@ -52,6 +54,22 @@ async def test_status_of_a_running_and_of_a_completed_job(rig: Rig) -> None:
     assert done.attempts[0].outcome == common_pb2.Attempt.OUTCOME_COMPLETED
     kept_ms = done.retain_until_time.ToMilliseconds() - done.end_time.ToMilliseconds()
     assert kept_ms == 24 * 3_600_000
+
+
+@pytest.mark.parametrize(("kept", "hours"), [(Retention(3_600_000, 5), 1), (Retention(0, 5), None)])
+async def test_end_of_retention_follows_the_settings_of_the_queue(
+    rig: Rig, kept: Retention, hours: int | None
+) -> None:
+    job_id = await rig.new_job()
+    await rig.finish(await rig.claim_one())
+
+    await rig.run(calls.configure("counting", QueueSettings(completed=kept), ["completed"], how="update"))
+
+    job = await rig.get(job_id)
+    assert job.HasField("retain_until_time") is (hours is not None)
+    if hours is not None:
+        kept_ms = job.retain_until_time.ToMilliseconds() - job.end_time.ToMilliseconds()
+        assert kept_ms == hours * 3_600_000
 
 
 async def test_status_in_the_basic_view_leaves_large_parts_out(rig: Rig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,15 @@ from jobsvc.embedded import EmbeddedValkey
 from jobsvc.model.catalog import WorkerInfo
 from jobsvc.model.errors import JobsvcError
 from jobsvc.model.job import NewBatch, NewJob
-from jobsvc.model.lifecycle import JobState, Outcome
+from jobsvc.model.lifecycle import JobState
 from jobsvc.scheduler import abandoned, duties, workers
 from jobsvc.scheduler.abandoned import Abandoned
 from jobsvc.scheduler.duties import Caretaker
-from jobsvc.scheduler.retention import Retention
 from jobsvc.scheduler.sweeping import Sweeping
 from jobsvc.scheduler.workers import ForgetWorkers
 from jobsvc.store import calls
 from jobsvc.store.async_store import AsyncStore
-from jobsvc.store.calls import Claim, Report
-
-
-@pytest.fixture
-async def store(redis_url: tuple[str, str]) -> AsyncIterator[AsyncStore]:
-    made = AsyncStore(*redis_url)
-    yield made
-    await made.close()
+from jobsvc.store.calls import Claim
 
 
 @pytest.fixture
@@ -117,37 +109,6 @@ async def test_sweep_goes_on_in_one_tick_while_there_is_more(store: AsyncStore) 
 
 def settings(**options: Any) -> Settings:
     return load(redis_url="redis://unused", **options)
-
-
-@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED])
-async def test_retention_removes_old_jobs_and_keeps_young_ones(store: AsyncStore, outcome: Outcome) -> None:
-    for name in ("old", "young"):
-        await store.run(calls.submit(job(name)))
-        claimed = await claim(store, request=name)
-        report = Report(claimed.job_id, claimed.token, outcome)
-        await store.run(calls.exchange("w1", f"{name}2", lease_ms=1, reports=[report], want=0, queues=[]))
-    hour = 3_600_000
-    await backdate(store, store.keys.queue("q", outcome.value), "old", 2 * hour)
-    await backdate(store, store.keys.queue("q", outcome.value), "young", hour // 2)
-
-    await Retention(settings(**{f"retention_{outcome.value}": "1h"})).tick(store)
-
-    assert await state(store, "old") is None
-    assert await state(store, "young") is not None
-
-
-async def test_retention_removes_many_in_one_tick(store: AsyncStore) -> None:
-    items = [(n, job(f"b.{n}")) for n in range(450)]
-    await store.submit_batch(NewBatch(id="b"), 450, items, all_or_nothing=True)
-    await store.run(calls.cancel([f"b.{n}" for n in range(450)]))
-    for number in range(450):
-        await backdate(store, store.keys.queue("q", "cancelled"), f"b.{number}", 48 * 3_600_000)
-
-    await Retention(settings()).tick(store)
-
-    _, [counts] = await store.run(calls.counts(["q"]))
-    assert counts.cancelled == 0
-    assert await store.run(calls.read_batch("b")) is None
 
 
 async def test_batch_that_was_never_finished_is_taken_back(store: AsyncStore) -> None:

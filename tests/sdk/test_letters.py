@@ -107,3 +107,26 @@ def test_cleanup_takes_old_jobs_of_all_queues_and_leaves_dead_letters(live: Clie
 def test_time_without_a_zone_is_refused(live: Client) -> None:
     with pytest.raises(ParamError, match="time zone"):
         live.dead_letters(after=datetime(2026, 1, 1))
+
+
+def test_two_thousand_dead_letters_are_retried_while_workers_run(live: Client, tmp_path: Path) -> None:
+    path = tmp_path / "gate"
+    began = datetime.now(UTC)
+    batch = live.map("test.do_in_thread", [{"steps": [["fail_unless", str(path)]]}] * 2_000, max_attempts=1)
+    batch.wait(timeout=120)
+    assert batch.status.counts["failed"] == 2_000
+    path.touch()
+    seen: list[int] = []
+    letters = live.dead_letters(error_type="ValueError", job_type="test.do_in_thread", after=began)
+
+    done = letters.retry()
+    undo = live.hub.subscribe("batch", batch.id, lambda status: seen.append(status.version))
+
+    assert (done.requeued, done.skipped) == (2_000, 0)
+    batch.refresh()
+    assert batch.results(timeout=120) == ["there"] * 2_000
+    undo()
+    assert seen == sorted(seen)
+    assert batch.status.counts["completed"] == 2_000
+    assert {attempt.outcome for attempt in batch.jobs[7].refresh().status.attempts} == {"failed", "completed"}
+    assert letters.list() == []

@@ -327,9 +327,10 @@ class Job(_message.Message):
 
     @_builtins.property
     def retain_until_time(self) -> _timestamp_pb2.Timestamp:
-        """The record of a finished job is kept until then, or, where a queue keeps only so many, until enough others
-        have ended; unset while it is live. Defaults: 24 h after
-        completed and cancelled, 7 days after failed.
+        """The record of a finished job is kept until then by the settings of its queue: 24 h after completed and
+        cancelled and 7 days after failed unless they say otherwise. It goes earlier where only so many are kept and
+        enough others have ended since, but not within ten minutes of its end; it stays for longer while its batch
+        runs. Unset while the job is live, and when no time is set.
         """
 
     @_builtins.property
