@@ -156,13 +156,15 @@ def test_signal_handlers_are_given_back(make: Make) -> None:
 
 def test_part_that_was_drained_is_not_started_again(make: Make) -> None:
     said: list[str] = []
-    drained = make("worker", WORKS.replace("while True: signal.pause()", "sys.exit(86)"))
+    ends = "signal.signal(signal.SIGUSR1, lambda *_: sys.exit(86))\n"
+    drained = make("worker", WORKS.replace("pathlib.Path(", f"{ends}pathlib.Path("))
     other = make("server", WORKS)
     drained_pid: list[int] = []
 
     def when_ready() -> None:
         assert drained.process is not None
         drained_pid.append(drained.process.pid)
+        drained.process.send_signal(signal.SIGUSR1)
         threading.Thread(target=stop_when_said).start()
 
     def stop_when_said() -> None:

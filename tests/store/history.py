@@ -60,15 +60,24 @@ class History(RuleBasedStateMachine):
         queue=_queues,
         priorities=st.lists(st.sampled_from(Priority), min_size=1, max_size=6),
         delayed=st.booleans(),
+        expires=st.booleans(),
         again=st.booleans(),
     )
-    def submit(self, queue: str, priorities: list[Priority], delayed: bool, again: bool) -> None:
+    def submit(
+        self, queue: str, priorities: list[Priority], delayed: bool, expires: bool, again: bool
+    ) -> None:
         for priority in priorities:
-            self._submit(queue, priority, delayed=delayed, again=again)
+            self._submit(queue, priority, delayed=delayed, expires=expires, again=again)
 
-    def _submit(self, queue: str, priority: Priority, *, delayed: bool, again: bool) -> None:
+    def _submit(self, queue: str, priority: Priority, *, delayed: bool, expires: bool, again: bool) -> None:
         job_id = f"j{next(self.numbers)}"
-        job = self.bench.new(job_id, queue=queue, priority=priority, delay_ms=LATER_MS if delayed else 0)
+        job = self.bench.new(
+            job_id,
+            queue=queue,
+            priority=priority,
+            delay_ms=LATER_MS if delayed else 0,
+            expire_ms=self.bench.now_ms() + 2 * LATER_MS if expires else 0,
+        )
         if not self.reference.has_place(queue):
             with pytest.raises(QueueFull):
                 self.bench.run(calls.submit(job))
@@ -76,7 +85,7 @@ class History(RuleBasedStateMachine):
         assert self.bench.run(calls.submit(job)).created
         if again:
             assert not self.bench.run(calls.submit(job)).created
-        self.reference.submit(job_id, delayed=delayed, queue=queue, priority=priority)
+        self.reference.submit(job_id, delayed=delayed, queue=queue, priority=priority, expires=expires)
 
     @rule(
         queue=_queues,
@@ -245,6 +254,17 @@ class History(RuleBasedStateMachine):
         else:
             self.bench.exchange(queues=QUEUES)
         self.reference.become_due(due)
+
+    @rule(share=st.floats(0, 1), again=st.booleans())
+    def start_deadlines_pass(self, share: float, again: bool) -> None:
+        waiting = self.reference.may_expire()
+        late = waiting[: round(share * len(waiting))]
+        for job_id in late:
+            key = self.bench.keys.queue(self.reference.jobs[job_id].queue, "deadlines")
+            assert self.bench.redis.zadd(key, {job_id: 1}, xx=True, ch=True) == 1
+        for _ in range(2 if again else 1):
+            self.bench.sweep()
+        self.reference.expire(late)
 
     @rule(share=st.floats(0, 1), again=st.booleans())
     def leases_end(self, share: float, again: bool) -> None:

@@ -35,6 +35,7 @@ class Record:
         worker: Who runs it, or ran it last.
         spared: Failed attempts that do not count since somebody retried it; -1 when the next one is the last.
         lost_spared: Lost attempts that do not count.
+        expires: It has a start deadline, and has not started yet.
     """
 
     queue: str = "q"
@@ -50,6 +51,7 @@ class Record:
     worker: str = ""
     spared: int = 0
     lost_spared: int = 0
+    expires: bool = False
 
     def close(self, state: JobState) -> None:
         """Reach a terminal state."""
@@ -143,6 +145,7 @@ class Reference:
         assert job.state is JobState.QUEUED
         assert token not in ("", job.token)
         job.state, job.token, job.worker, job.attempt = JobState.PROCESSING, token, worker, job.attempt + 1
+        job.expires = False
         return job
 
     def report(self, job_id: str, token: str, outcome: Outcome, *, delayed: bool) -> str:
@@ -203,6 +206,19 @@ class Reference:
         for job_id in job_ids:
             assert self.jobs[job_id].state is JobState.SCHEDULED
             self.jobs[job_id].state = JobState.QUEUED
+
+    def may_expire(self) -> list[str]:
+        """Ids of the jobs that wait for their first start and have a deadline for it."""
+        return [
+            job_id
+            for job_id in self.in_state(JobState.QUEUED, JobState.SCHEDULED)
+            if self.jobs[job_id].expires
+        ]
+
+    def expire(self, job_ids: Iterable[str]) -> None:
+        """The start deadlines of jobs have passed, and somebody has looked."""
+        for job_id in job_ids:
+            self._close(self.jobs[job_id], JobState.CANCELLED)
 
     def lose(self, job_ids: Iterable[str]) -> None:
         """The leases of running jobs have ended, and somebody has looked."""
