@@ -60,7 +60,10 @@ def _retry_tuples(retry: Mapping[str, Any]) -> dict[str, Any]:
         **retry,
         "non_retryable_types": tuple(retry.get("non_retryable_types", ())),
         "delays_ms": tuple(retry.get("delays_ms", ())),
-        "rules": tuple(RetryRule(**rule) for rule in retry.get("rules", ())),
+        "rules": tuple(
+            RetryRule(**{name: rule[name] for name in RetryRule.__slots__ if name in rule})
+            for rule in retry.get("rules", ())
+        ),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobsvc.broker import JobBroker
 from jobsvc.model.errors import ConfigurationError
 from jobsvc.model.job import Job
 from jobsvc.model.lifecycle import JobState, Outcome
@@ -168,6 +169,16 @@ def declared(**options: Any) -> RetryPolicy:
     actor: Any = handler(f"retries.declared{next(NUMBERS)}", **options)(lambda: None)
     policy: RetryPolicy = actor.handler.job_type.retry
     return policy
+
+
+def test_job_that_is_sent_as_an_actor_has_the_limit_of_lost_attempts_of_its_handler(rig: Rig) -> None:
+    actor: Any = handler("retries.sent", retry={"max_lost_attempts": 2})(lambda: None)
+    broker = JobBroker(rig.store)
+    broker.declare_actor(actor)
+
+    sent = broker.enqueue(actor.message())
+
+    assert rig.job(sent.message_id).max_lost_attempts == 2
 
 
 @pytest.mark.parametrize("form", [dict, lambda **words: Words(**words)])
