@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
+from jobsvc.model.errors import StoreUnavailable
 from jobsvc.model.ids import new_job_id
 from jobsvc.model.job import NewJob
 from jobsvc.model.lifecycle import JobState
@@ -49,13 +51,16 @@ class Submit:
             from_request_id=bool(request.request_id),
             now_ms=now_ms,
         )
-        warning = no_worker(new.type, await self._catalog.live_workers())
-        response = pb.SubmitResponse(warnings=[warning] if warning else ())
+        response = pb.SubmitResponse()
         if request.validate_only:
             fill_new_job(response.job, new, known, create_ms=now_ms, version=0)
             response.job.job_id = ""
         else:
             await self._store_job(response, new, known)
+        # asked last, so that the job starts sooner; if Redis goes away now the job is stored all the same
+        with suppress(StoreUnavailable):
+            warning = no_worker(new.type, await self._catalog.live_workers())
+            response.warnings.extend([warning] if warning else ())
         return response
 
     async def _store_job(self, response: pb.SubmitResponse, new: NewJob, known: KnownType) -> None:
