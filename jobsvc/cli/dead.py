@@ -84,11 +84,21 @@ def clear(address: str | None, limit: int, everything: bool, yes: bool, **filter
 @ADDRESS
 def retry(job_ids: tuple[str, ...], reset: bool, address: str | None) -> None:
     """Queue failed jobs again. Each keeps its history and gets one more attempt."""
+    from jobsvc_sdk import NotFound
+
+    missing = 0
     with connect(address) as client:
         for job_id in job_ids:
-            job = client.job(job_id)
+            try:
+                job = client.job(job_id)
+            except NotFound as error:
+                missing += 1
+                click.echo(str(error), err=True)
+                continue
             again = job.retry(reset_attempts=reset)
             click.echo(f"{job.id} is queued again" if again else f"{job.id} has not failed: {job.state}")
+    if missing:
+        raise click.ClickException(f"{missing} of {len(job_ids)} jobs do not exist, or are no longer kept")
 
 
 def _chosen(filters: dict[str, Any], everything: bool) -> dict[str, Any]:

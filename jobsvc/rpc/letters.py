@@ -9,14 +9,16 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobsvc.model.errors import InvalidRequest, QueueNotFound, Violation
+from jobsvc.model.errors import InvalidRequest, Violation
 from jobsvc.model.ids import check_id
 from jobsvc.model.lifecycle import JobState
 from jobsvc.model.queue import QUEUE_NAME
 from jobsvc.rpc.cancel import no_such_batch
+from jobsvc.rpc.catalog_cache import CatalogCache
 from jobsvc.rpc.conversion import STATES
 from jobsvc.rpc.guard import Context
 from jobsvc.rpc.intake import check_request_id
+from jobsvc.rpc.queues import existing_queue
 from jobsvc.rpc.read import check_ids, no_such_job
 from jobsvc.rpc.views import JobWriter
 from jobsvc.store import calls
@@ -61,8 +63,9 @@ class Letters:
 class DeadLetters:
     """Answers Retry, ClearDeadLetters and PurgeQueue."""
 
-    def __init__(self, store: AsyncStore, writer: JobWriter) -> None:
+    def __init__(self, store: AsyncStore, catalog: CatalogCache, writer: JobWriter) -> None:
         self._store = store
+        self._catalog = catalog
         self._writer = writer
 
     # -- retry --------------------------------------------------------------------------------------------------
@@ -155,8 +158,7 @@ class DeadLetters:
         age_ms = request.older_than.seconds * 1_000 + request.older_than.nanos // 1_000_000
         if age_ms < 0:
             raise _wrong("older_than", "must not be negative")
-        if request.name not in await self._store.run(calls.queue_names(self._store.keys)):
-            raise QueueNotFound(f"there is no queue {request.name!r}", queue=request.name)
+        await existing_queue(self._store, self._catalog, request.name)
         purged = 0
         for state in states:
             # those that wait are in the order of their turn, not of their age: all of them are looked at

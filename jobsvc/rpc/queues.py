@@ -39,7 +39,7 @@ class Queues:
         """Return one page of queues, by name."""
         size = page_size(request.page_size)
         [after] = read_token("queues", request.page_token, str) or [""]
-        names = sorted(name for name in await self._names() if name > after)
+        names = sorted(name for name in await known_queues(self._store, self._catalog) if name > after)
         page = names[:size]
         found = await self._store.run_many(
             [calls.read_queue_settings(self._store.keys, name) for name in page]
@@ -51,7 +51,7 @@ class Queues:
 
     async def get_queue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         """Return one queue."""
-        name = await self._existing(request.name)
+        name = await existing_queue(self._store, self._catalog, request.name)
         queue = await self._store.run(calls.read_queue_settings(self._store.keys, name))
         return pb.GetQueueResponse(queue=queue_message(queue))
 
@@ -69,7 +69,7 @@ class Queues:
 
     async def resume_queue(self, request: pb.ResumeQueueRequest, context: Context) -> pb.ResumeQueueResponse:
         """Let jobs start again."""
-        name = await self._existing(request.name)
+        name = await existing_queue(self._store, self._catalog, request.name)
         return pb.ResumeQueueResponse(queue=queue_message(await self._changed(calls.resume(name))))
 
     async def drain_queue(self, request: pb.DrainQueueRequest, context: Context) -> pb.DrainQueueResponse:
@@ -91,27 +91,37 @@ class Queues:
     async def _pause(self, name: str, reason: str) -> Queue:
         if len(reason) > MAX_REASON:
             raise _wrong("reason", f"must have at most {MAX_REASON} characters")
-        return await self._changed(calls.pause(await self._existing(name), reason))
+        return await self._changed(
+            calls.pause(await existing_queue(self._store, self._catalog, name), reason)
+        )
 
     async def _changed(self, call: calls.Call[Queue]) -> Queue:
         queue = await self._store.run(call)
         self._catalog.invalidate()  # this server knows at once, the others as soon as they hear of it
         return queue
 
-    async def _names(self) -> set[str]:
-        """Queues that had a job or settings, and those of published job types."""
-        had = await self._store.run(calls.queue_names(self._store.keys))
-        return {*had, *(job_type.queue for job_type in await self._catalog.all())}
 
-    async def _existing(self, name: str) -> str:
-        _name(name, "name")
-        if name not in await self._names():
-            raise QueueNotFound(
-                f"there is no queue {name!r}: no job was submitted to it, no handler takes jobs from it, and "
-                "nobody gave it settings",
-                queue=name,
-            )
-        return name
+async def known_queues(store: AsyncStore, catalog: CatalogCache) -> set[str]:
+    """Names of the queues that had a job or settings, and of those of published job types."""
+    had = await store.run(calls.queue_names(store.keys))
+    return {*had, *(job_type.queue for job_type in await catalog.all())}
+
+
+async def existing_queue(store: AsyncStore, catalog: CatalogCache, name: str) -> str:
+    """Return the name of a queue that there must be.
+
+    Raises:
+        InvalidRequest: It cannot be the name of one.
+        QueueNotFound: There is none.
+    """
+    _name(name, "name")
+    if name not in await known_queues(store, catalog):
+        raise QueueNotFound(
+            f"there is no queue {name!r}: no job was submitted to it, no handler takes jobs from it, and nobody gave "
+            "it settings",
+            queue=name,
+        )
+    return name
 
 
 def queue_message(queue: Queue) -> pb.Queue:

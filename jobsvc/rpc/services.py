@@ -75,7 +75,10 @@ def services(parts: Parts) -> list[tuple[ServiceDescriptor, Methods]]:
 
 
 def _queue_methods(parts: Parts) -> Methods:
-    queues, letters = Queues(parts.store, parts.catalog), DeadLetters(parts.store, parts.writer)
+    queues, letters = (
+        Queues(parts.store, parts.catalog),
+        DeadLetters(parts.store, parts.catalog, parts.writer),
+    )
     return {
         "ListQueues": queues.list_queues,
         "GetQueue": queues.get_queue,
@@ -109,6 +112,6 @@ def _job_methods(parts: Parts) -> Methods:
         "Cancel": Cancel(store, writer),
         "Stats": Stats(store),
         "List": Listing(store, writer),
-        "Retry": DeadLetters(store, writer).retry,
+        "Retry": DeadLetters(store, parts.catalog, writer).retry,
         "StreamLogs": StreamLogs(hub, store, interval_s=interval_s, heartbeat_s=heartbeat_s),
     }

@@ -113,7 +113,7 @@ def test_dead_letters_are_listed_retried_and_cleared(jobsvc: Terminal) -> None:
 
     assert "no_such_table" in jobsvc("dead", "list", "--error", "Fail", "--after", "2026-01-01")
     assert "say which" in jobsvc("dead", "retry", status=2)
-    assert f"{job_id} is queued again" in jobsvc("retry", job_id)
+    assert "1 of 2 jobs do not exist" in jobsvc("retry", "nobody", job_id, status=1)
     until(lambda: job_id in jobsvc("dead", "list", "--type", "analytics.profile"))
     assert "queued again" in jobsvc("dead", "retry", "--type", "no.such.type")
     until(lambda: job_id in jobsvc("dead", "list", "--type", "analytics.profile"))

@@ -235,3 +235,10 @@ async def test_ended_batch_can_be_watched_again_after_a_retry(rig: Rig) -> None:
     for claim in await rig.claim(2, queues=["counting"]):
         await rig.finish(claim)
     assert (await stream.skip_to("completed")).batch.completed == 2
+
+
+async def test_purge_finds_a_queue_that_only_a_handler_knows(rig: Rig) -> None:
+    request = queue_pb.PurgeQueueRequest(name="other", states=[common_pb2.JOB_STATE_FAILED])
+    queues: Any = QueueServiceStub(rig.channel)
+
+    assert (await queues.PurgeQueue(request)).purged_count == 0
